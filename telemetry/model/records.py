@@ -67,7 +67,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     change: str = ""
     event_type: str = ""
     payload: msgspec.Raw = RAW_NULL
-    line: bytes = msgspec.field(default=b"", name="\x00line")
+    line: bytes = msgspec.field(default=b"", name="~line")
 
     @property
     def writer(self) -> str:

@@ -1,0 +1,3 @@
+"""
+The `telemetry` command line, one module a command.
+"""

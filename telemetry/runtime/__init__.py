@@ -1,0 +1,3 @@
+"""
+One process at work: emission, followers, plugins, forks, locks, liveness.
+"""

@@ -1,0 +1,3 @@
+"""
+The SQLite database: schema, rows, migrations, recovery.
+"""
