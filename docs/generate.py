@@ -1,0 +1,194 @@
+"""
+Write what the documentation repeats of the code.
+
+``python docs/generate.py --write`` writes it, ``--check`` fails if anything is stale. A generated
+piece of a page stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; all else in the
+page is written by hand. ``config/schema.sql`` is generated whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+import attrs
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "config" / "schema.sql"
+_PIECE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """
+    Return a Markdown table.
+    """
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines
+    )
+
+
+def settings() -> str:
+    """
+    Describe each setting, group by group.
+    """
+    from telemetry.config import TelemetryConfig
+    from telemetry.config.setting import METADATA_KEY, Group
+
+    by_group: dict[Group, list[tuple[str, ...]]] = {group: [] for group in Group}
+    for field in attrs.fields(TelemetryConfig):
+        if METADATA_KEY not in field.metadata:
+            continue
+        described = field.metadata[METADATA_KEY]
+        variables = "<br>".join(f"`{name}`" for name in described.variables)
+        default = described.show_default(field.default)
+        words = f"{described.help} Must be {described.rule.text}."
+        by_group[described.group].append((variables, f"`{field.name}`", default, words))
+    heads = ("Variable", "Argument", "Default", "Meaning")
+    return "\n".join(
+        f"### {group.value.capitalize()}\n\n{table(heads, rows)}"
+        for group, rows in by_group.items()
+        if rows
+    )
+
+
+def retired() -> str:
+    """
+    Name the variables of the original that no longer mean anything, and what does.
+    """
+    from telemetry.config.names import RETIRED
+
+    rows = [
+        (f"`{name}`", f"{was.instead[0].upper()}{was.instead[1:]}.")
+        for name, was in RETIRED.items()
+    ]
+    return table(("Variable", "Instead"), rows)
+
+
+def fields() -> str:
+    """
+    Describe each column of a run, group by group.
+    """
+    from telemetry.model.run import COLUMNS, Group
+
+    def words(column: Any) -> str:
+        limits = []
+        if column.unit:
+            limits.append(f"In {column.unit}.")
+        if column.choices:
+            limits.append("One of " + ", ".join(f"`{choice}`" for choice in column.choices) + ".")
+        if column.max_length:
+            limits.append(f"At most {column.max_length} characters.")
+        return " ".join([column.doc, *limits])
+
+    heads = ("Column", "Kind", "May be edited", "Since", "Meaning")
+    pieces = []
+    for group in Group:
+        rows = [
+            (f"`{c.name}`", c.kind.value, "yes" if c.patchable else "", str(c.since), words(c))
+            for c in COLUMNS.values()
+            if c.group is group
+        ]
+        pieces.append(f"### {group.value.capitalize()}\n\n{table(heads, rows)}")
+    return "\n".join(pieces)
+
+
+def schema_sql() -> str:
+    """
+    Return the statements that make an empty database.
+    """
+    from telemetry.storage.ddl import schema
+
+    return "-- Generated from the run's fields: python docs/generate.py --write\n\n" + schema()
+
+
+def commands() -> str:
+    """
+    Show the help of each command.
+    """
+    from telemetry.cli.main import main
+
+    context = click.Context(main, info_name="telemetry", terminal_width=100, max_content_width=100)
+    return "\n".join(_helps(main, context))
+
+
+def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
+    if context.parent:
+        yield f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            if found is not None and not found.hidden:
+                yield from _helps(
+                    found,
+                    click.Context(
+                        found,
+                        info_name=name,
+                        parent=context,
+                        terminal_width=100,
+                        max_content_width=100,
+                    ),
+                )
+
+
+PIECES: Mapping[str, Callable[[], str]] = {
+    "commands": commands,
+    "fields": fields,
+    "retired": retired,
+    "settings": settings,
+}
+
+
+def current(path: Path) -> str:
+    """
+    Return a page with its generated pieces as they should be.
+    """
+    text = path.read_text(encoding="utf-8")
+    return _PIECE.sub(lambda piece: f"{piece[1]}{PIECES[piece[2]]()}{piece[3]}", text)
+
+
+def wanted() -> Iterator[tuple[Path, str]]:
+    """
+    Yield each generated file with its right content.
+    """
+    yield SCHEMA, schema_sql()
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        if _PIECE.search(page.read_text(encoding="utf-8")):
+            yield page, current(page)
+
+
+def main(action: str) -> int:
+    """
+    Check or write all of it; return the exit status.
+    """
+    if action not in {"--check", "--write"}:
+        print(__doc__)
+        return 2
+    stale = 0
+    for path, text in wanted():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old == text:
+            continue
+        name = str(path.relative_to(ROOT))
+        if action == "--write":
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
+            continue
+        stale += 1
+        lines = difflib.unified_diff(
+            old.splitlines(), text.splitlines(), name, "generated", lineterm=""
+        )
+        print("\n".join(lines))
+    if stale:
+        print(f"{stale} stale; `tox -e generated -- --write` makes them current")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(" ".join(sys.argv[1:])))
