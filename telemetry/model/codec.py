@@ -1,8 +1,8 @@
 """
 Records to lines and back.
 
-A line is one flat JSON object. ``{"lt":`` opens it and ``,"crc":"xxxxxxxx"}`` closes it: the crc32 of
-all bytes before that comma. The opening bytes stand nowhere else: inside strings their quotes are
+A line is one flat JSON object. ``{"lt":`` opens it and ``,"crc":"xxxxxxxx"}`` closes it: the crc32
+of all bytes before that comma. The opening bytes stand nowhere else: inside strings their quotes are
 escaped, and an object of the user's that begins so is written with a space after its brace. So a
 damaged line can be cut at each place where a record can begin, and a piece counts only if it is
 whole and its checksum holds. Nothing inside a payload can pass for a record.
@@ -10,6 +10,8 @@ whole and its checksum holds. Nothing inside a payload can pass for a record.
 
 from __future__ import annotations
 
+import struct
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from zlib import crc32
 
@@ -19,13 +21,16 @@ from telemetry.model.errors import CodecError
 from telemetry.model.records import FORMAT_VERSION, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 MARKER = b'{"lt":'
 ESCAPED_MARKER = b'{ "lt":'
 _CRC_KEY = b',"crc":"'
+_MARKER_LENGTH = len(MARKER)
 #: `,"crc":"` + 8 hex digits + `"}`
-_CRC_LENGTH = len(_CRC_KEY) + 8 + 2
+_CLOSING_LENGTH = len(_CRC_KEY) + 8 + 2
+_BETWEEN_CHECKSUMS = b'"}' + _CRC_KEY
+_LINE = repeat("line")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
@@ -86,9 +91,8 @@ def encode_line(  # noqa: PLR0913 (one parameter for each key of the envelope)
         envelope["change"] = change
     envelope["id"] = id
     envelope["timestamp"] = timestamp
-    for key, value in (("event_id", event_id), ("run_id", run_id), ("event_type", event_type)):
-        if value:
-            envelope[key] = value
+    optional = {"event_id": event_id, "run_id": run_id, "event_type": event_type}
+    envelope.update({key: value for key, value in optional.items() if value})
     if payload is not None:
         envelope["payload"] = msgspec.Raw(payload)
     try:
@@ -107,12 +111,13 @@ def decode_line(line: bytes) -> Record:
     Raises:
         CodecError: It is not a whole record, or its checksum does not hold.
     """
-    line = line.rstrip(b"\n")
-    cut = len(line) - _CRC_LENGTH
-    if cut < len(MARKER) or not line.startswith(MARKER) or line[cut : cut + 8] != _CRC_KEY:
-        raise CodecError("a record must begin with its marker and end with its checksum")
-    if b"%08x" % crc32(line[:cut]) != line[cut + 8 : cut + 16]:
-        raise CodecError("the checksum of a record must be that of its bytes")
+    if line.endswith(b"\n"):
+        line = line[:-1]
+    if not line.startswith(MARKER):
+        raise CodecError("a record must begin with its marker")
+    body = line[:-_CLOSING_LENGTH]
+    if line[-_CLOSING_LENGTH:] != b'%b%08x"}' % (_CRC_KEY, crc32(body)):
+        raise CodecError("a record must end with the checksum of its bytes")
     try:
         record: Record = _decode(line)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -131,11 +136,42 @@ def decode_lines(chunk: bytes) -> Decoded:
     Args:
         chunk: Bytes that end with a newline; blank lines are nothing.
     """
+    lines = chunk.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    if lines and _are_whole(lines):
+        try:
+            records = list(map(_decode, lines))
+        except (msgspec.DecodeError, RecursionError):
+            return _decode_each(lines)
+        any(map(_set, records, _LINE, lines))  # it returns None: all are set, without a loop here
+        return Decoded(records, 0, 0)
+    return _decode_each(lines)
+
+
+def _are_whole(lines: Sequence[bytes]) -> bool:
+    """
+    Tell whether each line has its marker and its checksum, at a third of the cost of one by one.
+
+    All checksums are rendered, joined and compared at once, so a single difference anywhere fails.
+    Each closing is 18 bytes of its line or fewer; so equal joins have them equal one by one.
+    """
+    if [line[:_MARKER_LENGTH] for line in lines].count(MARKER) != len(lines):
+        return False
+    checksums = map(crc32, [line[:-_CLOSING_LENGTH] for line in lines])
+    digits = struct.pack(f">{len(lines)}I", *checksums).hex(",", 4)
+    rendered = digits.encode().replace(b",", _BETWEEN_CHECKSUMS)
+    closings = b"".join([line[-_CLOSING_LENGTH:] for line in lines])
+    return closings == b'%b%b"}' % (_CRC_KEY, rendered)
+
+
+def _decode_each(lines: Iterable[bytes]) -> Decoded:
+    """
+    Decode line by line, for a chunk that holds damage somewhere.
+    """
     records: list[Record] = []
     damaged_count = damaged_bytes = 0
-    for line in chunk.split(b"\n"):
-        if not line:
-            continue
+    for line in filter(None, lines):
         try:
             records.append(decode_line(line))
         except CodecError:
@@ -149,13 +185,19 @@ def decode_lines(chunk: bytes) -> Decoded:
 def _salvage(line: bytes) -> tuple[list[Record], int]:
     """
     Return the whole records inside a damaged line, and the count of the bytes that are none.
+
+    A record may be followed by garbage where its newline was lost: it then ends with the piece's
+    last checksum. No proper prefix of a JSON object is one, so nothing shorter can pass for it.
     """
     before, *pieces = line.split(MARKER)
     records: list[Record] = []
     lost = len(before)
     for piece in pieces:
+        candidate = MARKER + piece
+        end = candidate.rfind(_CRC_KEY) + _CLOSING_LENGTH
         try:
-            records.append(decode_line(MARKER + piece))
+            records.append(decode_line(candidate[:end]))
+            lost += len(candidate[end:])
         except CodecError:
-            lost += len(MARKER) + len(piece)
+            lost += len(candidate)
     return records, lost
