@@ -1,0 +1,553 @@
+"""
+Every setting, once: its variable, default, rule and meaning.
+
+`TelemetryConfig.from_env`, its checks, the table in the documentation and ``telemetry config``
+derive from the fields of `TelemetryConfig`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional, TypeVar, cast
+
+import attrs
+
+from telemetry.config.reading import obey, read
+from telemetry.config.rules import (
+    Choice,
+    Flag,
+    Integer,
+    Names,
+    Number,
+    Password,
+    Patterns,
+    Place,
+    Text,
+    Url,
+)
+from telemetry.config.secret import Secret
+from telemetry.config.setting import Group, setting
+from telemetry.model.bounds import Limits
+
+SectionType = TypeVar("SectionType")
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LIMITS = Limits()
+
+
+def _ndjson_dir(config: TelemetryConfig) -> Path:
+    """
+    Return where the journal lies unless it was told otherwise.
+    """
+    return config.base_dir / "raw"
+
+
+def _db_path(config: TelemetryConfig) -> Path:
+    """
+    Return where the database lies unless it was told otherwise.
+    """
+    return config.base_dir / "db" / "telemetry.sqlite"
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class TelemetryConfig:
+    """
+    The settings of one process.
+
+    Made by `from_env`, which never raises for a value: what cannot be used is a line in `problems`,
+    and the default holds. Built by hand, a value that breaks its rule is a SettingsError.
+    """
+
+    base_dir: Path = attrs.field(
+        metadata=setting(
+            "TELEMETRY_BASE_DIR",
+            "AGENT_METRICS_DIR",
+            rule=Place(),
+            group=Group.STORAGE,
+            help="Directory under which everything lies.",
+            default_text="an existing known directory, else the user's data directory",
+        )
+    )
+    db_path: Path = attrs.field(
+        default=attrs.Factory(_db_path, takes_self=True),
+        metadata=setting(
+            "TELEMETRY_DB_PATH",
+            rule=Place(),
+            group=Group.STORAGE,
+            help="The SQLite database; the base directory is then two levels above it.",
+            default_text="{base}/db/telemetry.sqlite",
+        ),
+    )
+    ndjson_dir: Path = attrs.field(
+        default=attrs.Factory(_ndjson_dir, takes_self=True),
+        metadata=setting(
+            "TELEMETRY_NDJSON_DIR",
+            rule=Place(),
+            group=Group.STORAGE,
+            help="Directory of the journal.",
+            default_text="{base}/raw",
+        ),
+    )
+    fsync: str = attrs.field(
+        default="interval",
+        metadata=setting(
+            "TELEMETRY_FSYNC",
+            rule=Choice("never", "interval", "run_end", "always"),
+            group=Group.STORAGE,
+            help="When the journal is forced to the disk: what a power cut may take. "
+            "Nothing that a process does, not even kill -9, takes anything.",
+        ),
+    )
+    db_busy_timeout_ms: int = attrs.field(
+        default=30_000,
+        metadata=setting(
+            "TELEMETRY_DB_BUSY_TIMEOUT_MS",
+            rule=Integer(0, 2**31 - 1),
+            group=Group.STORAGE,
+            unit="ms",
+            help="How long a database that another process has locked is waited for.",
+        ),
+    )
+    agent_owner: Optional[str] = attrs.field(
+        default=None,
+        metadata=setting(
+            "AGENT_OWNER",
+            rule=Text(),
+            group=Group.RECORDING,
+            help="Owner of the agents, for runs that do not name one.",
+        ),
+    )
+    environment: Optional[str] = attrs.field(
+        default=None,
+        metadata=setting(
+            "TELEMETRY_ENVIRONMENT",
+            rule=Text(),
+            group=Group.RECORDING,
+            help="Environment, such as production, for runs that do not name one.",
+        ),
+    )
+    disabled: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_DISABLED",
+            rule=Flag(),
+            group=Group.RECORDING,
+            help="Record nothing, touch nothing, say nothing.",
+        ),
+    )
+    strict: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_STRICT",
+            rule=Flag(),
+            group=Group.RECORDING,
+            help="Raise telemetry's own errors, for tests. An agent in production never wants it.",
+        ),
+    )
+    max_depth: int = attrs.field(
+        default=_LIMITS.max_depth,
+        metadata=setting(
+            "TELEMETRY_MAX_DEPTH",
+            rule=Integer(1, 100),
+            group=Group.BOUNDS,
+            unit="levels",
+            help="Nesting of a payload; deeper parts are replaced by a marker.",
+        ),
+    )
+    max_items: int = attrs.field(
+        default=_LIMITS.max_items,
+        metadata=setting(
+            "TELEMETRY_MAX_ITEMS",
+            rule=Integer(1),
+            group=Group.BOUNDS,
+            unit="items",
+            help="Items of one container in a payload; the rest is counted in a marker.",
+        ),
+    )
+    max_string_bytes: int = attrs.field(
+        default=_LIMITS.max_string,
+        metadata=setting(
+            "TELEMETRY_MAX_STRING_BYTES",
+            "TELEMETRY_MAX_STRING",
+            rule=Integer(16),
+            group=Group.BOUNDS,
+            unit="bytes",
+            help="Length of one text in a payload; a longer one is cut, with a marker.",
+        ),
+    )
+    max_line_bytes: int = attrs.field(
+        default=_LIMITS.max_line_bytes,
+        metadata=setting(
+            "TELEMETRY_MAX_LINE_BYTES",
+            rule=Integer(4096),
+            group=Group.BOUNDS,
+            unit="bytes",
+            help="Length of one record; a longer payload is replaced by a marker.",
+        ),
+    )
+    scrub: bool = attrs.field(
+        default=True,
+        metadata=setting(
+            "TELEMETRY_SCRUB",
+            rule=Flag(),
+            group=Group.SCRUBBING,
+            safe=True,
+            help="Replace secrets before they are written; `off` writes payloads as they are.",
+        ),
+    )
+    scrub_keys: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_SCRUB_KEYS",
+            rule=Names(),
+            group=Group.SCRUBBING,
+            help="More keys whose values are secret, beside the built-in ones.",
+        ),
+    )
+    scrub_patterns: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_SCRUB_PATTERNS",
+            rule=Patterns(),
+            group=Group.SCRUBBING,
+            help="More shapes of secrets, replaced wherever they stand in a text.",
+        ),
+    )
+    scrub_allow: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_SCRUB_ALLOW",
+            rule=Names(),
+            group=Group.SCRUBBING,
+            help="Keys that are never secret, whatever they are called.",
+        ),
+    )
+    drain: str = attrs.field(
+        default="auto",
+        metadata=setting(
+            "TELEMETRY_DRAIN",
+            rule=Choice("auto", "external"),
+            group=Group.DELIVERY,
+            help="Who carries records from the journal to the sinks: `auto`, this process unless "
+            "another does; `external`, always another, and this one starts no thread.",
+        ),
+    )
+    batch_size: int = attrs.field(
+        default=500,
+        metadata=setting(
+            "TELEMETRY_BATCH_SIZE",
+            rule=Integer(1, 100_000),
+            group=Group.DELIVERY,
+            unit="records",
+            help="Records that a sink is handed at once, at the most.",
+        ),
+    )
+    exit_timeout_s: float = attrs.field(
+        default=2.0,
+        metadata=setting(
+            "TELEMETRY_EXIT_TIMEOUT_S",
+            rule=Number(),
+            group=Group.DELIVERY,
+            unit="s",
+            help="Time that the sinks may take at exit; what they do not get then, they get from "
+            "the next process.",
+        ),
+    )
+    heartbeat_s: float = attrs.field(
+        default=60.0,
+        metadata=setting(
+            "TELEMETRY_HEARTBEAT_S",
+            rule=Number(1),
+            group=Group.LIVENESS,
+            unit="s",
+            help="How often a process with open runs says that it lives.",
+        ),
+    )
+    stale_after_s: float = attrs.field(
+        default=900.0,
+        metadata=setting(
+            "TELEMETRY_STALE_AFTER_S",
+            rule=Number(2),
+            group=Group.LIVENESS,
+            unit="s",
+            help="Silence after which a run of another host counts as dead. On the same host a "
+            "lock tells, never a clock.",
+        ),
+    )
+    plugins: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_PLUGINS",
+            rule=Names(),
+            group=Group.PLUGINS,
+            default_text="all that are installed",
+            help="The only plugins to load, by their entry points' names.",
+        ),
+    )
+    plugins_disabled: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_PLUGINS_DISABLED",
+            rule=Names(),
+            group=Group.PLUGINS,
+            help="Plugins that are not loaded, by their entry points' names.",
+        ),
+    )
+    metrics_api_url: Optional[str] = attrs.field(
+        default=None,
+        metadata=setting(
+            "METRICS_API_URL",
+            rule=Url(),
+            group=Group.POSTING,
+            help="Remote endpoint that each finished run is posted to.",
+        ),
+    )
+    metrics_api_token: Secret = attrs.field(
+        default=Secret(),
+        metadata=setting(
+            "METRICS_API_TOKEN",
+            rule=Password(),
+            group=Group.POSTING,
+            help="Bearer token for the remote endpoint; sent only there.",
+        ),
+    )
+    metrics_api_enabled: bool = attrs.field(
+        default=True,
+        metadata=setting(
+            "METRICS_API_ENABLED",
+            rule=Flag(),
+            group=Group.POSTING,
+            safe=False,
+            help="Whether finished runs are posted, once there is an endpoint.",
+        ),
+    )
+    api_url: str = attrs.field(
+        default="http://localhost:8765",
+        metadata=setting(
+            "TELEMETRY_API_URL",
+            rule=Url(),
+            group=Group.SERVICE,
+            help="Where the dashboard and the command line find the service.",
+        ),
+    )
+    api_host: str = attrs.field(
+        default="127.0.0.1",
+        metadata=setting(
+            "TELEMETRY_API_HOST",
+            rule=Text(255),
+            group=Group.SERVICE,
+            help="Address the service listens on.",
+        ),
+    )
+    api_port: int = attrs.field(
+        default=8765,
+        metadata=setting(
+            "TELEMETRY_API_PORT",
+            rule=Integer(0, 65535),
+            group=Group.SERVICE,
+            help="Port the service listens on; 0 takes a free one.",
+        ),
+    )
+    api_auth_enabled: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_API_AUTH_ENABLED",
+            rule=Flag(),
+            group=Group.SERVICE,
+            safe=True,
+            help="Whether the service asks for its token.",
+        ),
+    )
+    api_auth_token: Secret = attrs.field(
+        default=Secret(),
+        metadata=setting(
+            "TELEMETRY_API_AUTH_TOKEN",
+            rule=Password(),
+            group=Group.SERVICE,
+            help="The service's bearer token.",
+        ),
+    )
+    rate_limit_enabled: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_RATE_LIMIT_ENABLED",
+            rule=Flag(),
+            group=Group.SERVICE,
+            safe=True,
+            help="Whether the service limits the requests of one client.",
+        ),
+    )
+    rate_limit_rpm: int = attrs.field(
+        default=60,
+        metadata=setting(
+            "TELEMETRY_RATE_LIMIT_RPM",
+            rule=Integer(1),
+            group=Group.SERVICE,
+            unit="requests a minute",
+            help="Requests that one client may make in a minute.",
+        ),
+    )
+    log_level: str = attrs.field(
+        default="WARNING",
+        metadata=setting(
+            "TELEMETRY_LOG_LEVEL",
+            rule=Choice(*LOG_LEVELS),
+            group=Group.LOGGING,
+            help="Level of telemetry's own log, on standard error.",
+        ),
+    )
+    service_log_level: str = attrs.field(
+        default="INFO",
+        metadata=setting(
+            "TELEMETRY_LOG_LEVEL",
+            "LOG_LEVEL",
+            rule=Choice(*LOG_LEVELS),
+            group=Group.LOGGING,
+            help="Level of the service's log.",
+        ),
+    )
+    skip_validation: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_SKIP_VALIDATION",
+            rule=Flag(),
+            group=Group.CHECKS,
+            help="Whether a missing directory is a remark to `validate`, not an error.",
+        ),
+    )
+    test_mode: Optional[str] = attrs.field(
+        default=None,
+        metadata=setting(
+            "TELEMETRY_TEST_MODE",
+            rule=Choice("mock", "live"),
+            group=Group.CHECKS,
+            help="Says what kind of test is running; changes nothing by itself.",
+        ),
+    )
+
+    #: Where each setting came from: a variable's name, "argument", "default", or a few words.
+    sources: Mapping[str, str] = attrs.field(factory=dict)
+    #: Variables that begin like ours and are no settings; plugins' sections are read from them.
+    unclaimed: Mapping[str, Secret] = attrs.field(factory=dict)
+    _problems: tuple[str, ...] = attrs.field(default=())
+    _sections: dict[tuple[str, type[Any]], tuple[Any, tuple[str, ...]]] = attrs.field(
+        factory=dict, init=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        obey(self)
+
+    @classmethod
+    def from_env(
+        cls, environ: Optional[Mapping[str, str]] = None, **settings: Any
+    ) -> TelemetryConfig:
+        """
+        Read the settings from the environment; never raises for a value.
+
+        Args:
+            environ: Variables to read, those of the process by default.
+            settings: Values that win over the environment, by the names of the fields; None
+                counts as not given. Places given here are not mixed with the environment's.
+        """
+        found = read(cls, os.environ if environ is None else environ, settings)
+        return cls(
+            **found.values,
+            sources=found.sources,
+            unclaimed=found.unclaimed,
+            problems=tuple(found.problems),
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """
+        One line for each value that cannot be used and each name that is no setting.
+
+        Grows when a plugin reads its section and finds values that cannot be used.
+        """
+        late = (problem for _, problems in self._sections.values() for problem in problems)
+        return (*self._problems, *late)
+
+    @property
+    def state_dir(self) -> Path:
+        """
+        Where locks, cursors and dead letters lie.
+        """
+        return self.base_dir / "state"
+
+    @property
+    def limits(self) -> Limits:
+        """
+        The bounds of a record.
+        """
+        return Limits(
+            max_depth=self.max_depth,
+            max_items=self.max_items,
+            max_string=self.max_string_bytes,
+            max_line_bytes=self.max_line_bytes,
+        )
+
+    def section(self, name: str, cls: type[SectionType]) -> SectionType:
+        """
+        Read a plugin's own settings.
+
+        ``TELEMETRY_<NAME>_<FIELD>`` sets a field of the attrs class; each field needs a default. A
+        value that cannot be used is a line in `problems`, and the default holds.
+
+        Args:
+            name: The plugin's name.
+            cls: An attrs class whose fields are texts, numbers, flags, paths, secrets or tuples
+                of texts, or carry `setting()` metadata with a rule of their own.
+
+        Raises:
+            SettingsError: The class cannot be read from text, which is the plugin's mistake.
+        """
+        from telemetry.config.sections import read_section
+
+        key = (name, cls)
+        if key not in self._sections:
+            self._sections[key] = read_section(name, cls, self.unclaimed)
+        return cast("SectionType", self._sections[key][0])
+
+    def validate(self, *, strict: bool = True) -> tuple[bool, list[str]]:
+        """
+        Check the settings against the machine: directories, addresses, what belongs together.
+
+        Args:
+            strict: Whether remarks (a value replaced by its default, a directory that does not
+                exist yet) make the answer False too.
+
+        Returns:
+            Whether telemetry can work with them, and a line for each finding.
+        """
+        from telemetry.config.checks import check
+
+        return check(self, strict=strict)
+
+    def is_test_mode(self) -> bool:
+        """
+        Return whether TELEMETRY_TEST_MODE is set at all.
+        """
+        return self.test_mode is not None
+
+    def is_mock_mode(self) -> bool:
+        """
+        Return whether TELEMETRY_TEST_MODE is mock.
+        """
+        return self.test_mode == "mock"
+
+    def is_live_mode(self) -> bool:
+        """
+        Return whether TELEMETRY_TEST_MODE is live.
+        """
+        return self.test_mode == "live"
+
+    def __repr__(self) -> str:
+        """
+        Return the settings that are not defaults; secrets are masked.
+        """
+        from telemetry.config.listing import listing
+
+        changed = [line for line in listing(self) if line.source != "default"]
+        return f"TelemetryConfig({', '.join(f'{line.name}={line.value!r}' for line in changed)})"
