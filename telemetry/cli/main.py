@@ -1,0 +1,196 @@
+"""
+The `telemetry` command: a group whose commands are imported when they are asked for.
+
+``telemetry runs`` must start about as fast as click itself, so this module imports no command, no
+plugin and nothing of the library but its errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, Mapping, NoReturn, Optional, Sequence
+
+import click
+
+from telemetry.cli.exits import MEANINGS, Exit, exit_code_of, is_expected
+from telemetry.cli.screen import OutputClosedError, Screen
+from telemetry.cli.session import shares_options
+
+#: Where each command lies, in the order of the help page.
+COMMANDS: Mapping[str, str] = {
+    "demo": "telemetry.cli.demo",
+    "run": "telemetry.cli.run",
+    "runs": "telemetry.cli.runs",
+    "show": "telemetry.cli.show",
+    "events": "telemetry.cli.events",
+    "tail": "telemetry.cli.tail",
+    "stats": "telemetry.cli.stats",
+    "init": "telemetry.cli.init",
+    "config": "telemetry.cli.config",
+    "plugins": "telemetry.cli.plugins",
+    "recover": "telemetry.cli.recover",
+    "completion": "telemetry.cli.completion",
+}
+#: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.
+CLOSED_PIPE = 141
+
+
+class Commands(click.Group):
+    """
+    A group that imports a command when it is asked for, and plugins only when it must.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """
+        Return the bundled commands in order, then the plugins'.
+        """
+        return [*COMMANDS, *sorted(_plugin_commands(ctx).keys() - COMMANDS.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        """
+        Return a command; a plugin cannot take a bundled one's name.
+        """
+        place = COMMANDS.get(cmd_name)
+        if place is not None:
+            module = importlib.import_module(place)
+            command: click.Command = module.command
+            return command
+        return _plugin_commands(ctx).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[Optional[str], Optional[click.Command], list[str]]:
+        """
+        Return the command that the line names; for an unknown one, the error names the nearest.
+        """
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """
+        Write the exit codes below the commands.
+        """
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
+
+
+def _plugin_commands(ctx: click.Context) -> Mapping[str, click.Command]:
+    """
+    Return the plugins' commands, loaded once per invocation.
+    """
+    meta = ctx.find_root().meta
+    if "telemetry.commands" not in meta:
+        from telemetry.cli.joining import plugin_commands
+
+        meta["telemetry.commands"] = plugin_commands()
+    commands: Mapping[str, click.Command] = meta["telemetry.commands"]
+    return commands
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"telemetry {version('telemetry')}")
+        ctx.exit()
+
+
+@shares_options
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """
+    Record what agents do on this machine, and look at it.
+
+    Try "telemetry demo" first.
+    """
+
+
+def main(args: Optional[Sequence[str]] = None) -> NoReturn:
+    """
+    Run the command line and leave the process with its exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A name that the terminal's encoding lacks must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    code = invoke(args)
+    sys.exit(_flushed(code))
+
+
+def invoke(args: Optional[Sequence[str]] = None) -> int:
+    """
+    Run the command line and return its exit code.
+    """
+    try:
+        return _code(cli.main(args=args, prog_name="telemetry", standalone_mode=False))
+    except (click.Abort, KeyboardInterrupt):
+        return int(Exit.INTERRUPTED)
+    except click.ClickException as error:
+        return _refused(error)
+    except (OutputClosedError, BrokenPipeError):
+        return CLOSED_PIPE
+    except SystemExit as leaving:
+        # click itself leaves with 1 when the reader of a help page goes away.
+        closed = isinstance(sys.stdout, click.utils.PacifyFlushWrapper)
+        return CLOSED_PIPE if closed else _code(leaving.code)
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        Screen.error(str(error))
+        return int(exit_code_of(error))
+
+
+def _code(result: Any) -> int:
+    return int(result) if isinstance(result, int) else int(Exit.FINE)
+
+
+def _refused(error: click.ClickException) -> int:
+    Screen.error(error.format_message())
+    if isinstance(error, click.UsageError):
+        context = error.ctx
+        path = context.command_path if context is not None else "telemetry"
+        click.echo(f"see {path} --help", err=True)
+        return int(Exit.USAGE)
+    return error.exit_code
+
+
+def _flushed(code: int) -> int:
+    """
+    Write out what is buffered; a reader that has gone is no traceback at exit.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = CLOSED_PIPE
+    except (OSError, ValueError) as error:
+        Screen.error(f"standard output must take the answer ({error}); write it elsewhere")
+        code = code or int(Exit.UNAVAILABLE)
+    else:
+        return code
+    # What is still buffered goes nowhere, instead of failing again when the interpreter ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""
+What every command shares: the options that stand anywhere on the line, and what they lead to.
+
+``telemetry --json runs`` and ``telemetry runs --json`` are the same.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+
+import click
+
+from telemetry.cli.screen import Screen, color_wanted
+
+if TYPE_CHECKING:
+    from telemetry.config import TelemetryConfig
+
+CommandType = TypeVar("CommandType", bound=click.Command)
+
+
+class Session:
+    """
+    One invocation of the command line.
+    """
+
+    def __init__(self) -> None:
+        self.base_dir: Optional[str] = None
+        self.as_json = False
+        self.utc = False
+        self.no_color = False
+
+    @cached_property
+    def config(self) -> TelemetryConfig:
+        """
+        Return the settings; what is wrong with them is said on standard error, once.
+
+        Raises:
+            SettingsError: The base directory given on the line cannot be one.
+        """
+        from telemetry.config import TelemetryConfig
+
+        given = {} if self.base_dir is None else {"base_dir": self.base_dir}
+        config = TelemetryConfig.from_env(**given)
+        for problem in config.problems:
+            self.screen.warn(problem)
+        return config
+
+    @cached_property
+    def screen(self) -> Screen:
+        """
+        Return where the answer is written.
+        """
+        return Screen(color=not self.no_color and color_wanted())
+
+
+def current() -> Session:
+    """
+    Return the session of the command that is running.
+    """
+    return click.get_current_context().ensure_object(Session)
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        # An option left out behind the command must not undo the same option before it.
+        if value not in {None, False}:
+            setattr(ctx.ensure_object(Session), name, value)
+
+    return callback
+
+
+def shared_options() -> list[click.Parameter]:
+    """
+    Return the options that every command takes, before its name or behind it.
+    """
+    return [
+        click.Option(
+            ["--base-dir"],
+            metavar="DIR",
+            expose_value=False,
+            callback=_remember("base_dir"),
+            help="Use the runs recorded in DIR.",
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("as_json"),
+            help="Answer in JSON.",
+        ),
+        click.Option(
+            ["--utc"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("utc"),
+            help="Show times in UTC instead of local time.",
+        ),
+        click.Option(
+            ["--no-color"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("no_color"),
+            help="No colours; NO_COLOR in the environment does the same.",
+        ),
+    ]
+
+
+def shares_options(command: CommandType) -> CommandType:
+    """
+    Add the options that every command takes to one.
+    """
+    command.params.extend(shared_options())
+    return command
