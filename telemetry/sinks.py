@@ -55,6 +55,8 @@ class Chunk:
     cursor: Cursor
     damaged_count: int = 0
     damaged_bytes: int = 0
+    #: Lines of another program's, such as the original system's: passed over, not damage.
+    foreign_count: int = 0
 
 
 @runtime_checkable

@@ -1,0 +1,305 @@
+"""
+Reading the journal's files.
+
+A segment is one file, ``events_<day>.ndjson`` or ``events_<day>.<writer>.ndjson``; its first line
+is its header, with a random id. A file without a readable header is known by its name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from zlib import crc32
+
+import msgspec
+
+from telemetry.model.codec import MARKER, Decoded, decode_line, decode_lines, encode_line
+from telemetry.model.errors import CodecError
+from telemetry.model.records import FORMAT_VERSION, Record, RecordType
+from telemetry.sinks import Chunk, Cursor, Segment
+from telemetry.storage.appendfile import Identity, identity_of, open_to_read, read_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: Bytes before an offset whose checksum a cursor carries.
+FINGERPRINT_BYTES = 256
+#: Another process may allow longer lines than this one does.
+_SMALLEST_LONGEST_LINE = 8 << 20
+_HEADER_BYTES = 4096
+_NAME = re.compile(r"events_(\d{8})[^/\\]*\.ndjson")
+_HEADER_KEY = b'"record_type":"segment"'
+_CRC_KEY = b',"crc":"'
+_CRC_START = -18
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+_NOT_A_CURSOR = Cursor("", 0)
+
+
+def day_of(second: int) -> str:
+    """
+    Return the UTC day of a Unix time as eight digits; times no calendar has become the nearest day.
+    """
+    return time.strftime("%Y%m%d", time.gmtime(min(max(second, 0), _LAST_SECOND)))
+
+
+def segment_name(day: str, writer: str = "") -> str:
+    """
+    Return the name of a day's file, shared or of one writer.
+    """
+    return f"events_{day}.{writer}.ndjson" if writer else f"events_{day}.ndjson"
+
+
+def header_line(segment_id: str, second: int, writer: str) -> bytes:
+    """
+    Return a new segment's first line.
+
+    Args:
+        second: The Unix time of the record that the segment is made for.
+        writer: Who makes it.
+    """
+    moment = time.gmtime(min(max(second, 0), _LAST_SECOND))
+    return encode_line(
+        RecordType.SEGMENT.value,
+        id=f"{segment_id}-0",
+        timestamp=time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", moment),
+        body={
+            "segment": segment_id,
+            "host": _host(),
+            "format": FORMAT_VERSION,
+            "writer": writer,
+        },
+    )
+
+
+def _host() -> str:
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    return os.environ.get("COMPUTERNAME", "")  # pragma: no cover (needs Windows)
+
+
+class _Known(NamedTuple):
+    identity: Identity
+    size: int
+    id: str
+    host: str
+
+
+class SegmentReader:
+    """
+    The segments of one directory, and what is in them.
+
+    Holds no descriptor between calls. One thread at a time.
+
+    Args:
+        directory: Where the files are; it need not exist.
+        max_line_bytes: The longest line that this process would write; readers accept more.
+        settle_s: For how long zeros near the end of a file may be data on their way: a network
+            file system may show a file's new size before its content.
+        monotonic: Seconds, for `settle_s`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_line_bytes: int = 2 << 20,
+        settle_s: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._longest_line = max(2 * max_line_bytes, _SMALLEST_LONGEST_LINE)
+        self._settle_s = settle_s
+        self._monotonic = monotonic
+        self._known: dict[str, _Known] = {}
+        self._unsettled: dict[str, tuple[int, float]] = {}
+
+    def segments(self) -> Sequence[Segment]:
+        """
+        Return the files that hold at least one line, oldest day first.
+
+        Links, directories and files that this user may not read are left out.
+
+        Raises:
+            OSError: The directory exists and cannot be listed.
+        """
+        found: dict[str, Segment] = {}
+        known: dict[str, _Known] = {}
+        for entry in sorted(self._entries(), key=_by_day):
+            segment = self._segment(entry, known)
+            if segment is None:
+                continue
+            if segment.id in found:  # a copy beside its original
+                segment = Segment(entry.name, segment.path, segment.size, segment.host)
+            found[segment.id] = segment
+        self._known = known
+        return tuple(found.values())
+
+    def read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /) -> Chunk:
+        """
+        Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
+
+        Lines of the original system, JSON objects without this format's marker and checksum, are
+        passed over and counted apart from damage.
+
+        Raises:
+            OSError: The file has gone, or cannot be read.
+        """
+        fd = open_to_read(segment.path)
+        try:
+            start, before = _starting_point(fd, segment, cursor)
+            data = self._lines(fd, start, max_bytes)
+            at_end = start + len(data) >= os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+        if at_end and self._settle_s:
+            data = self._settled(segment.id, start, data)
+        return _chunk(segment.id, start, before, data)
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._directory) as entries:
+                return [entry for entry in entries if _NAME.fullmatch(entry.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _segment(self, entry: os.DirEntry[str], known: dict[str, _Known]) -> Optional[Segment]:
+        path = self._directory / entry.name
+        try:
+            status = path.lstat() if os.name == "nt" else entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or not status.st_size:
+                return None
+            before = self._known.get(entry.name)
+            identity, size = identity_of(status), status.st_size
+            # A file that has shrunk was cut or written anew, and may have another header.
+            if before is None or before.identity != identity or size < before.size:
+                named = _identify(path)
+                if named is None:
+                    return None
+                before = _Known(identity, size, *named)
+        except OSError:
+            return None
+        known[entry.name] = before._replace(size=size)
+        return Segment(before.id, path, size, before.host)
+
+    def _lines(self, fd: int, start: int, max_bytes: int) -> bytes:
+        """
+        Read whole lines; where one is longer than can be, the part that no record can reach into.
+        """
+        count = max(1, min(max_bytes, self._longest_line))
+        while True:
+            data = read_at(fd, count, start)
+            end = data.rfind(b"\n") + 1
+            if end:
+                return data[:end]
+            if len(data) < count:
+                return b""
+            if count == self._longest_line:
+                last = data.rfind(MARKER)
+                return data[:last] if last > 0 else data[: 1 - len(MARKER)]
+            count = min(count * 4, self._longest_line)
+
+    def _settled(self, segment_id: str, start: int, data: bytes) -> bytes:
+        """
+        Hold back the lines from the first zeros on, once, for `settle_s`.
+        """
+        zeros = data.find(b"\0")
+        if zeros < 0:
+            return data
+        line = data.rfind(b"\n", 0, zeros) + 1
+        now = self._monotonic()
+        offset, since = self._unsettled.get(segment_id, (-1, now))
+        if offset != start + line:
+            since = now
+        self._unsettled[segment_id] = (start + line, since)
+        return data if now - since >= self._settle_s else data[:line]
+
+
+def fingerprint_of(before: bytes) -> int:
+    """
+    Return a cursor's fingerprint from the bytes before it.
+    """
+    return crc32(before[-FINGERPRINT_BYTES:])
+
+
+def _by_day(entry: os.DirEntry[str]) -> tuple[str, str]:
+    found = _NAME.fullmatch(entry.name)
+    return (found[1] if found else "", entry.name)
+
+
+def _identify(path: Path) -> Optional[tuple[str, str]]:
+    """
+    Return a file's id and host; None where it has no whole line yet.
+    """
+    fd = open_to_read(path)
+    try:
+        beginning = read_at(fd, _HEADER_BYTES, 0)
+    finally:
+        os.close(fd)
+    line, newline, _ = beginning.partition(b"\n")
+    if not newline and len(beginning) < _HEADER_BYTES:
+        return None
+    try:
+        record = decode_line(line)
+    except CodecError:
+        return path.name, ""
+    fields = record.fields() if record.record_type == RecordType.SEGMENT else {}
+    segment_id, host = fields.get("segment"), fields.get("host")
+    is_named = isinstance(segment_id, str) and bool(segment_id)
+    return str(segment_id) if is_named else path.name, host if isinstance(host, str) else ""
+
+
+def _starting_point(fd: int, segment: Segment, cursor: Optional[Cursor]) -> tuple[int, bytes]:
+    """
+    Return where to read on, and the bytes before it that the next fingerprint may need.
+    """
+    cursor = cursor or _NOT_A_CURSOR
+    if cursor.offset <= 0 or cursor.segment != segment.id:
+        return 0, b""
+    count = min(FINGERPRINT_BYTES, cursor.offset)
+    before = read_at(fd, count, cursor.offset - count)
+    if len(before) == count and crc32(before) == cursor.fingerprint:
+        return cursor.offset, before
+    return 0, b""
+
+
+def _chunk(segment_id: str, start: int, before: bytes, data: bytes) -> Chunk:
+    decoded = decode_lines(data)
+    records: Sequence[Record] = decoded.records
+    if _HEADER_KEY in data:
+        records = [r for r in records if r.record_type != RecordType.SEGMENT]
+    foreign_count = 0
+    if decoded.damaged_count:
+        foreign_count, decoded = _without_foreign(data, decoded)
+    end = data[-FINGERPRINT_BYTES:]
+    if len(end) < FINGERPRINT_BYTES:
+        end = (before + end)[-FINGERPRINT_BYTES:]
+    return Chunk(
+        records,
+        Cursor(segment_id, start + len(data), crc32(end), start),
+        decoded.damaged_count,
+        decoded.damaged_bytes,
+        foreign_count,
+    )
+
+
+def _without_foreign(data: bytes, decoded: Decoded) -> tuple[int, Decoded]:
+    """
+    Count the lines that another program wrote, and take them off the damage.
+    """
+    foreign = [len(line) for line in data.split(b"\n") if _is_foreign(line)]
+    damaged = decoded.damaged_count - len(foreign), decoded.damaged_bytes - sum(foreign)
+    return len(foreign), Decoded(decoded.records, *damaged)
+
+
+def _is_foreign(line: bytes) -> bool:
+    # One damaged byte cannot hide both the marker and the checksum's key of a line of ours.
+    if not line.startswith(b"{") or MARKER in line or line[_CRC_START:].startswith(_CRC_KEY):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (msgspec.DecodeError, RecursionError):
+        return False

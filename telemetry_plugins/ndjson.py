@@ -1,0 +1,389 @@
+"""
+The bundled journal: one NDJSON file a day, to which every process appends.
+
+A record is one `os.write` to a descriptor that was opened once. All else (choosing the day's file,
+noticing that it was deleted, getting over a full disk) happens at most once for each second of
+records and each `WRITES_BETWEEN_CHECKS` of them, and after a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING, Callable, Optional
+
+from telemetry.hookspecs import hookimpl
+from telemetry.model.errors import JournalError
+from telemetry.model.ids import new_writer
+from telemetry.storage.appendfile import (
+    Identity,
+    identity_of,
+    is_torn,
+    make_private_directory,
+    open_to_append,
+    sync_data,
+    sync_directory,
+    take_place,
+)
+from telemetry.storage.dayfile import (
+    NotShareableError,
+    directory_caution,
+    open_own,
+    open_shared,
+)
+from telemetry.storage.filesystems import file_system, is_local
+from telemetry.storage.segments import SegmentReader, day_of, header_line, segment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from telemetry.config import TelemetryConfig
+    from telemetry.sinks import Chunk, Cursor, Segment
+
+WRITES_BETWEEN_CHECKS = 1000
+#: For how long zeros at the end of a file on a network file system may be data on their way.
+SETTLE_S = 2.0
+_NEVER = -1
+
+_write = os.write
+
+
+@hookimpl(trylast=True)
+def telemetry_register_journal(config: TelemetryConfig) -> NdjsonJournal:
+    """
+    Return the journal in the configured directory; nothing is created before the first record.
+    """
+    return NdjsonJournal(config.ndjson_dir, max_line_bytes=config.max_line_bytes)
+
+
+def shares_appends(directory: Path) -> bool:
+    """
+    Return whether several processes may append to one file of a directory.
+    """
+    return is_local(file_system(directory))
+
+
+class NdjsonJournal:
+    """
+    Appends to the day's file, and reads all of them.
+
+    All processes share ``events_<day>.ndjson``. Where appends of several processes could overlap (a
+    network file system), where the shared file is another user's, a link, or has lost data in a
+    failed sync, this process goes on in ``events_<day>.<writer>.ndjson``, which is read alike.
+
+    After a fork, parent and child share the open file: each append goes to its end. A file of one
+    writer is the parent's; the child opens its own.
+
+    Args:
+        directory: Made when needed, for this user only.
+        max_line_bytes: The longest line that will be appended.
+        shares_appends: Says whether several processes may append to one file of a directory.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_line_bytes: int = 2 << 20,
+        shares_appends: Callable[[Path], bool] = shares_appends,
+    ) -> None:
+        self._directory = directory
+        self._max_line_bytes = max_line_bytes
+        self._shares_appends = shares_appends
+        self._reader: Optional[SegmentReader] = None
+        self._lock = threading.RLock()
+        self._is_renewing = False
+        self._writer = ""
+        # Of the open file. `_second` is what `append` compares: `_NEVER` sends it the slow way.
+        self._fd = -1
+        self._second = _NEVER
+        self._writes_left = 0
+        self._day = ""
+        self._path: Optional[Path] = None
+        self._identity = Identity(-1, -1)
+        self._size = 0
+        self._is_own = False
+        self._is_torn = False
+        self._is_stale = False
+        # What went wrong, for how long, and with which files.
+        self._failed_second = _NEVER
+        self._failure = ""
+        self._caution = ""
+        self._given_up: set[Identity] = set()
+        # What a power cut could still take.
+        self._synced_size = 0
+        self._unsynced_files: set[Path] = set()
+        self._unsynced_directories: set[Path] = set()
+
+    @property
+    def problem(self) -> str:
+        """
+        Return what is wrong, in one line that says what to do; empty where nothing is.
+
+        Records may still be written: into a file of this process's own, or where others could
+        read them.
+        """
+        return self._failure or self._caution
+
+    def append(self, line: bytes, second: int, /) -> bool:
+        """
+        Write one line by one system call; see `telemetry.sinks.Journal.append`.
+
+        After a failure the next attempt is made in the next second of records, so that a dead disk
+        costs one attempt a second. A line that was written in part is not finished: another process
+        may have written behind it.
+        """
+        if second != self._second or not self._writes_left:
+            return self._append_checked(line, second)
+        self._writes_left -= 1
+        try:
+            written = _write(self._fd, line)
+        except OSError as error:
+            return self._retry_or_fail(error, line, second)
+        return written == len(line) or self._cut_short(second)
+
+    def segments(self) -> Sequence[Segment]:
+        """
+        Return the files that hold at least one line, oldest day first.
+
+        Raises:
+            OSError: The directory exists and cannot be listed.
+        """
+        return self._reading().segments()
+
+    def read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /) -> Chunk:
+        """
+        Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
+
+        Raises:
+            OSError: The file has gone, or cannot be read.
+        """
+        return self._reading().read(segment, cursor, max_bytes)
+
+    def sync(self) -> None:
+        """
+        Make what was appended survive a power cut; cheap where nothing was appended since.
+
+        Raises:
+            JournalError: The system lost data of a file. It is not asked again (it would claim
+                success): this process goes on in a new file.
+        """
+        try:
+            while self._unsynced_directories:
+                sync_directory(self._unsynced_directories.pop())
+            while self._unsynced_files:
+                self._sync_file(self._unsynced_files.pop())
+            self._sync_open_file()
+        except OSError as error:
+            self._give_up()
+            self._caution = (
+                f"the journal's file {self._path} must be written to the disk ({error.strerror});"
+                " recording goes on in a new file, check the disk"
+            )
+            raise JournalError(self._caution) from error
+
+    def after_fork(self) -> None:
+        """
+        Make the journal the child's: a new lock and writer; the shared file stays open.
+        """
+        self._lock = threading.RLock()
+        self._is_renewing = False
+        self._reader = None
+        self._writer = ""
+        self._second = _NEVER
+        self._unsynced_files = set()
+        self._unsynced_directories = set()
+        if self._is_own:
+            self._release()
+
+    def close(self) -> None:
+        """
+        Release the file; a later append opens it again.
+        """
+        with self._lock:
+            self._remember_unsynced()
+            self._release()
+
+    def _append_checked(self, line: bytes, second: int) -> bool:
+        """
+        Append after making sure of the file, and mend the line before where it is torn.
+        """
+        if second == self._failed_second:
+            return False
+        try:
+            self._renew(second)
+            whole = b"\n" + line if self._is_torn else line
+            written = _write(self._fd, whole)
+        except OSError as error:
+            return self._fail(error, second)
+        if written != len(whole):
+            return self._cut_short(second)
+        self._is_torn = False
+        self._failed_second = _NEVER
+        self._failure = ""
+        return True
+
+    def _retry_or_fail(self, error: OSError, line: bytes, second: int) -> bool:
+        if error.errno == errno.EBADF:  # somebody closed what he did not open; nothing was written
+            self._second = _NEVER
+            return self._append_checked(line, second)
+        return self._fail(error, second)
+
+    def _fail(self, error: OSError, second: int) -> bool:
+        """
+        Remember a failure, and leave the file alone for the rest of the second.
+        """
+        if error.errno == errno.EFBIG:
+            self._give_up()
+        self._second = _NEVER
+        self._is_stale = True
+        self._failed_second = second
+        self._failure = (
+            f"the journal in {self._directory} must be writable ({error.strerror or error});"
+            " make room, make it writable, or set TELEMETRY_BASE_DIR to another directory"
+        )
+        return False
+
+    def _cut_short(self, second: int) -> bool:
+        self._is_torn = True
+        self._second = _NEVER
+        self._failure = (
+            f"the journal in {self._directory} must take whole lines (it took a part of one);"
+            " make room on the disk"
+        )
+        return False
+
+    def _give_up(self) -> None:
+        """
+        Never write again to the file that is open; the next append goes to a new one.
+        """
+        self._given_up.add(self._identity)
+        self._unsynced_files.clear()
+        self._writer = ""
+        self._second = _NEVER
+        self._is_stale = True
+
+    def _renew(self, second: int) -> None:
+        """
+        Make sure that the right file is open and is still the one under its name.
+
+        Raises:
+            OSError: No file can be opened.
+        """
+        with self._lock:
+            # A signal handler or a destructor inside this very call takes the file as it stands.
+            if self._is_renewing or (second == self._second and self._writes_left):
+                return
+            self._is_renewing = True
+            try:
+                day = day_of(second)
+                if self._is_stale or day != self._day or not self._is_intact(second):
+                    self._open(day, second)
+                self._second = second
+                self._writes_left = WRITES_BETWEEN_CHECKS
+            finally:
+                self._is_renewing = False
+
+    def _is_intact(self, second: int) -> bool:
+        """
+        Return whether descriptor and path both still lead to the file that was opened.
+        """
+        if self._path is None:
+            return False
+        try:
+            opened, named = os.fstat(self._fd), self._path.lstat()
+        except OSError:
+            return False
+        if not identity_of(opened) == identity_of(named) == self._identity:
+            return False
+        if opened.st_size < self._size:  # cut by somebody else, perhaps down to nothing
+            self._is_torn = is_torn(self._path, opened.st_size)
+            if not opened.st_size:
+                _write(self._fd, self._header(second))
+        self._size = opened.st_size
+        return True
+
+    def _open(self, day: str, second: int) -> None:
+        self._writer = self._writer or new_writer()
+        self._unsynced_directories.update(make_private_directory(self._directory))
+        caution = directory_caution(self._directory)
+        header = self._header(second)
+        shared = self._directory / segment_name(day)
+        own = self._directory / segment_name(day, self._writer)
+        is_own = not self._shares_appends(self._directory)
+        if not is_own:
+            try:
+                self._adopt(shared, open_shared(shared, header, self._writer, self._given_up))
+            except NotShareableError as reason:
+                is_own = True
+                caution = caution or str(reason)
+        if is_own:
+            self._adopt(own, open_own(own, header))
+        self._day, self._is_own, self._is_stale = day, is_own, False
+        self._caution = caution
+
+    def _header(self, second: int) -> bytes:
+        return header_line(new_writer(), second, self._writer)
+
+    def _adopt(self, path: Path, new: int) -> None:
+        """
+        Make an opened file the current one, under the old one's number if that is still ours.
+        """
+        status = os.fstat(new)
+        self._remember_unsynced()
+        self._unsynced_directories.add(self._directory)
+        keeps_number = self._holds_own_file()
+        self._fd = take_place(new, self._fd) if keeps_number else new
+        self._path, self._identity = path, identity_of(status)
+        self._size = status.st_size
+        self._synced_size = 0
+        self._is_torn = is_torn(path, status.st_size)
+
+    def _holds_own_file(self) -> bool:
+        """
+        Return whether the descriptor still leads to the file that was opened, not to a stranger's.
+        """
+        try:
+            return self._fd >= 0 and identity_of(os.fstat(self._fd)) == self._identity
+        except OSError:
+            return False
+
+    def _release(self) -> None:
+        if self._holds_own_file():
+            os.close(self._fd)
+        self._fd = -1
+        self._second = _NEVER
+        self._path, self._day = None, ""
+
+    def _remember_unsynced(self) -> None:
+        if self._path is not None and self._identity not in self._given_up:
+            self._unsynced_files.add(self._path)
+
+    def _sync_file(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            fd = open_to_append(path)
+            try:
+                sync_data(fd)
+            finally:
+                os.close(fd)
+
+    def _sync_open_file(self) -> None:
+        fd = self._fd
+        if not self._holds_own_file():
+            return
+        size = os.fstat(fd).st_size
+        if size != self._synced_size:
+            sync_data(fd)
+            self._synced_size = size
+
+    def _reading(self) -> SegmentReader:
+        reader = self._reader
+        if reader is None:
+            settle_s = 0.0 if self._shares_appends(self._directory) else SETTLE_S
+            reader = self._reader = SegmentReader(
+                self._directory, max_line_bytes=self._max_line_bytes, settle_s=settle_s
+            )
+        return reader
