@@ -8,7 +8,8 @@ journal, because a hook call stops at the first implementation that raises.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Optional
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Optional
 
 import pluggy
 
@@ -63,8 +64,8 @@ def telemetry_register_processors(config: TelemetryConfig) -> Iterable[Processor
     Return processors with structlog's signature, run on each event before it is scrubbed.
 
     Each is called as ``processor(None, event_type, payload)`` on the caller's thread and returns
-    the payload that goes on; raising ``structlog.DropEvent`` drops the event. Any other exception is
-    one warning, and the payload goes on as it was.
+    the payload that goes on; raising ``structlog.DropEvent`` drops the event. Any other exception
+    is one warning, and the payload goes on as it was.
 
     Args:
         config: Process-wide settings.

@@ -1,0 +1,470 @@
+"""
+`TelemetryClient`: the face of the library.
+
+A thin one: it finds the run, guards the call, and leaves the work to the recorder. No method raises
+an error of telemetry's own into the agent (unless TELEMETRY_STRICT is set), prints, or waits, but
+for `flush`, `catch_up` and `close`, which are told how long.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
+
+from telemetry.config import TelemetryConfig
+from telemetry.model import ids
+from telemetry.model.errors import UsageError
+from telemetry.model.outcomes import Outcome, outcome_of
+from telemetry.model.run import CommitSource, Status, parse_status
+from telemetry.runtime.context import current_context, enter, leave
+from telemetry.runtime.notices import notice
+from telemetry.runtime.runtime import Runtime, shared_runtime
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from telemetry.runtime.openruns import OpenRun
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _contained(otherwise: Any = None) -> Callable[[Method], Method]:
+    """
+    Keep a method's own errors from the agent; it then returns ``otherwise``.
+    """
+
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        def call(self: TelemetryClient, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001 (the guarded boundary)
+                self._runtime.contain(error)
+                return otherwise() if callable(otherwise) else otherwise
+
+        return cast("Method", call)
+
+    return decorate
+
+
+_COMMIT_HASH = re.compile(r"[0-9a-fA-F]{7,40}")
+_COMMIT_SOURCES = tuple(source.value for source in CommitSource)
+FLUSH_TIMEOUT_S = 5.0
+
+
+class RunContext:
+    """
+    A run in progress, as ``with client.track_run(...) as run`` and `current_run` give it.
+
+    Usable from any thread. As a context manager it starts the run on entry and ends it on exit,
+    whatever leaves the block; the same exception goes on.
+    """
+
+    __slots__ = ("_client", "_fields", "_names", "_outer", "_run", "_trigger")
+
+    def __init__(
+        self,
+        client: TelemetryClient,
+        names: tuple[str, str],
+        trigger_type: str,
+        fields: Mapping[str, Any],
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._trigger = trigger_type
+        self._fields = fields
+        self._run: Optional[OpenRun] = None
+        self._outer: Optional[RunContext] = None
+
+    @property
+    def run_id(self) -> str:
+        """
+        Return the run's readable id; empty before the block is entered.
+        """
+        return self._run.run_id if self._run else ""
+
+    @property
+    def event_id(self) -> str:
+        """
+        Return the run's key; empty before the block is entered.
+        """
+        return self._run.event_id if self._run else ""
+
+    @property
+    def trace_id(self) -> str:
+        """
+        Return the W3C trace id that nested runs share; empty before the block is entered.
+        """
+        return str(self._run.values.get("trace_id", "")) if self._run else ""
+
+    def log_event(self, event_type: str, payload: object = None) -> None:
+        """
+        Record that something happened in the run.
+
+        When it returns, ``kill -9`` cannot undo it. Safe from any thread and signal handler.
+
+        Args:
+            event_type: A short name, at most 255 characters.
+            payload: Any value; bounded and scrubbed before it is written.
+        """
+        run = self._run
+        if run is None:
+            return
+        runtime = self._client._runtime  # noqa: SLF001 (one module, one face)
+        try:
+            runtime.emitter.event(run.part, event_type, payload)
+        except Exception as error:  # noqa: BLE001 (the guarded boundary)
+            runtime.contain(error)
+
+    def set_metrics(self, **fields: Any) -> None:
+        """
+        Set fields of the run to absolute values; each is recorded at once.
+
+        Names that are no fields are kept under ``context_json``, with one warning.
+        """
+        if self._run is not None:
+            self._client._update(self._run, fields)  # noqa: SLF001
+
+    update_metrics = set_metrics
+
+    def associate_commit(
+        self,
+        commit_hash: str,
+        commit_source: str,
+        commit_author: Optional[str] = None,
+        commit_timestamp: Optional[str] = None,
+    ) -> tuple[bool, str]:
+        """
+        Link this run to a commit, as `TelemetryClient.associate_commit` does.
+        """
+        return self._client.associate_commit(
+            self.run_id, commit_hash, commit_source, commit_author, commit_timestamp
+        )
+
+    def environ(self, base: Optional[Mapping[str, str]] = None) -> dict[str, str]:
+        """
+        Return an environment for a child process, whose runs will be nested in this one.
+
+        Args:
+            base: What to add to; this process's environment if not given.
+        """
+        env = dict(os.environ if base is None else base)
+        if self._run is not None:
+            span = self.event_id.replace("-", "")[16:]
+            env["TRACEPARENT"] = f"00-{self.trace_id}-{span}-01"
+            env["TELEMETRY_PARENT_RUN_ID"] = self.run_id
+        return env
+
+    def rest(self) -> None:
+        """
+        Stop being the current run of this context without ending, as a generator between items.
+        """
+        leave(self, self._outer)
+
+    def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
+        self._run = self._client._start(  # noqa: SLF001
+            self._names, self._trigger, dict(self._fields)
+        )
+        self._outer = enter(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        leave(self, self._outer)
+        self._outer = None
+        if self._run is not None:
+            self._client._finish(self._run, error)  # noqa: SLF001
+
+    async def __aenter__(self) -> RunContext:  # noqa: PYI034
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class TelemetryClient:
+    """
+    Records runs into one base directory.
+
+    Clients of the same directory share one writer, so making many costs nothing. Making one opens
+    no file and starts no thread; the first record does.
+
+    Args:
+        config: Settings; from the environment if not given.
+        base_dir: Base directory, before what the environment says.
+        plugins: Plugin objects to register beside the installed ones.
+    """
+
+    def __init__(
+        self,
+        config: Optional[TelemetryConfig] = None,
+        *,
+        base_dir: Optional[os.PathLike[str] | str] = None,
+        plugins: Sequence[object] = (),
+    ) -> None:
+        if config is None:
+            overrides = {} if base_dir is None else {"base_dir": base_dir}
+            config = TelemetryConfig.from_env(**overrides)
+        self._runtime: Runtime = shared_runtime(config, tuple(plugins))
+
+    @classmethod
+    def from_env(cls) -> TelemetryClient:
+        """
+        Make a client from the environment; the same as ``TelemetryClient()``.
+        """
+        return cls()
+
+    @property
+    def config(self) -> TelemetryConfig:
+        """
+        Return the settings in force.
+        """
+        return self._runtime.config
+
+    def start_run(
+        self,
+        agent_name: str,
+        job_type: str,
+        trigger_type: str = "cli",
+        *,
+        run_id: Optional[str] = None,
+        **fields: Any,
+    ) -> str:
+        """
+        Record the start of a run.
+
+        Args:
+            run_id: An id of the caller's own: at most 255 characters, no slash, backslash or
+                control character; a bad one is replaced, with one warning.
+            fields: Any other fields of the run.
+
+        Returns:
+            The run's id; also where nothing could be recorded.
+        """
+        return self._start((agent_name, job_type), trigger_type, fields, run_id=run_id).run_id
+
+    def log_event(self, run_id: str, event_type: str, payload: object = None) -> None:
+        """
+        Record that something happened in a run, of this process or another.
+
+        When it returns, ``kill -9`` cannot undo it. Safe from any thread and signal handler.
+        """
+        runtime = self._runtime
+        try:
+            runtime.emitter.event(runtime.part_of(run_id), event_type, payload)
+        except Exception as error:  # noqa: BLE001 (the guarded boundary)
+            runtime.contain(error)
+
+    @_contained()
+    def end_run(self, run_id: str, status: str = "success", **fields: Any) -> None:
+        """
+        Record the end of a run, of this process or another.
+
+        A second end of the same run is one warning. An unknown status is recorded as ``failed``.
+        """
+        runtime = self._runtime
+        outcome = Outcome(_status(status))
+        run = runtime.runs.take(run_id)
+        if run is not None:
+            runtime.recorder.end(run, outcome, fields)
+        else:
+            self._end_elsewhere(run_id, outcome, fields)
+
+    def track_run(
+        self, agent_name: str, job_type: str, trigger_type: str = "cli", **fields: Any
+    ) -> RunContext:
+        """
+        Return a context manager, for ``with`` and ``async with``, that records a run.
+
+        An exception ends the run with the status it means and goes on as the same object.
+        """
+        return RunContext(self, (agent_name, job_type), trigger_type, fields)
+
+    @_contained((False, "the commit could not be recorded; telemetry's log says why"))
+    def associate_commit(
+        self,
+        run_id: str,
+        commit_hash: str,
+        commit_source: str,
+        commit_author: Optional[str] = None,
+        commit_timestamp: Optional[str] = None,
+    ) -> tuple[bool, str]:
+        """
+        Link a run to the commit that came of it.
+
+        The run may be open or finished, of this process or another.
+
+        Args:
+            commit_hash: 7 to 40 hex digits.
+            commit_source: ``manual``, ``llm`` or ``ci``.
+            commit_timestamp: ISO 8601; a `datetime` will do.
+
+        Returns:
+            Whether it was recorded, and a sentence that says what happened.
+        """
+        if not _COMMIT_HASH.fullmatch(str(commit_hash)):
+            return False, f"commit_hash must be 7 to 40 hex digits (got {str(commit_hash)[:80]!r})"
+        if commit_source not in _COMMIT_SOURCES:
+            choices = ", ".join(_COMMIT_SOURCES)
+            return (
+                False,
+                f"commit_source must be one of {choices} (got {str(commit_source)[:80]!r})",
+            )
+        runtime = self._runtime
+        event_id = runtime.find(run_id)
+        if event_id is None:
+            return False, f"run_id must be that of a recorded run (got {str(run_id)[:80]!r})"
+        fields = {
+            "git_commit_hash": str(commit_hash).lower(),
+            "git_commit_source": commit_source,
+            "git_commit_author": commit_author,
+            "git_commit_timestamp": commit_timestamp,
+        }
+        runtime.recorder.commit(event_id, run_id, fields)
+        return True, f"commit {commit_hash} is linked to run {run_id}"
+
+    @_contained(lambda: {"error": "the database cannot be read; telemetry's log says why"})
+    def get_stats(self) -> dict[str, Any]:
+        """
+        Return counts over everything recorded in the base directory.
+
+        Reads the database, so it may take some milliseconds; what is not there yet is caught up
+        first, for at most a second.
+
+        Returns:
+            ``total_runs``, ``status_counts``, ``agents``, ``recent_24h``, ``pending_api_posts``;
+            ``error`` where the database cannot be read.
+        """
+        self._runtime.flush(1.0)
+        return self._runtime.stats()
+
+    @_contained(otherwise=False)
+    def flush(self, timeout: float = FLUSH_TIMEOUT_S) -> bool:
+        """
+        Wait until every record acknowledged so far has reached every sink.
+
+        Args:
+            timeout: Seconds to wait over all sinks together.
+
+        Returns:
+            Whether all of it arrived; what did not stays in the journal for the next follower.
+        """
+        return self._runtime.flush(timeout)
+
+    @_contained(otherwise=False)
+    def catch_up(self, timeout: float = FLUSH_TIMEOUT_S) -> bool:
+        """
+        Bring the sinks up to everything in the base directory, also of other processes.
+        """
+        return self._runtime.catch_up(timeout)
+
+    @_contained(list)
+    def reap(self) -> list[str]:
+        """
+        Record the death of every run whose owner is gone, and return their run ids.
+        """
+        return self._runtime.reap()
+
+    @_contained(otherwise=False)
+    def close(self, timeout: Optional[float] = None) -> bool:
+        """
+        Flush and release what the client holds; a later call opens it again.
+
+        Args:
+            timeout: Seconds; the exit budget of the settings if not given.
+        """
+        return self._runtime.close(self.config.exit_timeout_s if timeout is None else timeout)
+
+    def _start(
+        self,
+        names: tuple[str, str],
+        trigger_type: str,
+        fields: Mapping[str, Any],
+        *,
+        run_id: Optional[str] = None,
+    ) -> OpenRun:
+        runtime = self._runtime
+        outer = current_context()
+        try:
+            own = self._own_run_id(run_id)
+            # Before the start is written: whoever reads it must find its owner alive.
+            runtime.liveness.hold()
+            run = runtime.recorder.start(
+                *names,
+                trigger_type,
+                fields,
+                run_id=own,
+                parent_run_id=outer.run_id if outer is not None else runtime.parent_run_id,
+                trace_id=outer.trace_id if outer is not None else runtime.trace_id,
+            )
+            runtime.runs.add(run)
+        except Exception as error:  # noqa: BLE001 (the guarded boundary)
+            runtime.contain(error)
+            return runtime.unrecorded(str(names[0]))
+        return run
+
+    @_contained()
+    def _update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
+        self._runtime.recorder.update(run, fields)
+
+    @_contained()
+    def _finish(self, run: OpenRun, error: Optional[BaseException]) -> None:
+        """
+        End the run of a ``with`` block. In a forked child, the run is the parent's to end.
+        """
+        runtime = self._runtime
+        if runtime.runs.take(run.run_id) is None:
+            return
+        outcome = outcome_of(error)
+        if outcome.status is Status.SUCCESS and run.final_status is not None:
+            outcome = Outcome(run.final_status)
+        runtime.recorder.end(run, outcome, {})
+
+    def _end_elsewhere(self, run_id: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
+        runtime = self._runtime
+        if runtime.runs.find(run_id) is not None:
+            raise UsageError(
+                f"a run must be ended once (got {run_id!r} again); nothing was recorded"
+            )
+        event_id = runtime.find(run_id)
+        if event_id is None:
+            shown = str(run_id)[:80]
+            raise UsageError(
+                f"run_id must be that of a recorded run (got {shown!r}); nothing ended"
+            )
+        runtime.recorder.end_elsewhere(event_id, run_id, outcome, fields)
+
+    def _own_run_id(self, run_id: Optional[str]) -> str:
+        if run_id is None:
+            return ""
+        problem = ids.run_id_problem(run_id)
+        if problem:
+            notice("run_id", f"run_id {problem}; a new one was drawn instead")
+            return ""
+        if self._runtime.runs.is_open(run_id):
+            return f"{run_id}-duplicate-{os.urandom(4).hex()}"
+        return run_id
+
+
+def _status(status: object) -> Status:
+    """
+    Return the status a caller means; one that nobody knows is a failure.
+    """
+    parsed = parse_status(status)
+    if parsed is None:
+        choices = ", ".join(member.value for member in Status)
+        notice("status", f"status must be one of {choices} (got {str(status)[:80]!r}); took failed")
+        return Status.FAILED
+    return parsed

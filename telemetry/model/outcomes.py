@@ -1,0 +1,84 @@
+"""
+What an exception says about the run it ended.
+
+Nothing here raises, whatever the exception's own methods do, and each of them is called once.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Optional
+
+import attrs
+
+from telemetry.model.run import Status
+
+#: Frames kept of a traceback; the innermost ones tell the most.
+MAX_FRAMES = 30
+#: Characters read of an exception's own text before it is scrubbed and cut to its column.
+MAX_TEXT_LENGTH = 20_000
+
+_TIMEOUT_NAMES = frozenset({"TimeoutError", "TimeoutExpired", "TimeoutException", "timeout"})
+_CANCELLED_NAMES = frozenset({"CancelledError", "Cancelled"})
+
+
+@attrs.frozen
+class Outcome:
+    """
+    How a run ended, before scrubbing.
+    """
+
+    status: Status
+    error_summary: Optional[str] = None
+    error_details: Optional[str] = None
+
+
+def outcome_of(error: Optional[BaseException]) -> Outcome:
+    """
+    Return how a run ended that this exception left; None is success.
+    """
+    if error is None:
+        return Outcome(Status.SUCCESS)
+    status = status_of(error)
+    if status is Status.SUCCESS:
+        return Outcome(status)
+    return Outcome(status, _summary(error), _details(error))
+
+
+def status_of(error: BaseException) -> Status:
+    """
+    Return the status that an exception means.
+
+    Timeouts and cancellations are known by their class's name, so that those of asyncio, trio,
+    concurrent.futures, subprocess and HTTP clients count without importing any of them.
+    """
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+        return Status.CANCELLED
+    if isinstance(error, SystemExit):
+        # Python's own reading of the code: None and 0 are success, any other object is not.
+        return Status.SUCCESS if error.code is None or error.code in (0, False) else Status.FAILED
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & _CANCELLED_NAMES:
+        return Status.CANCELLED
+    if names & _TIMEOUT_NAMES:
+        return Status.TIMEOUT
+    return Status.FAILED
+
+
+def _summary(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)[:MAX_TEXT_LENGTH]
+    except Exception as broken:  # the user's own __str__
+        text = f"[its text raised {type(broken).__name__}]"
+    return f"{name}: {text}" if text else name
+
+
+def _details(error: BaseException) -> Optional[str]:
+    try:
+        lines = traceback.format_exception(
+            type(error), error, error.__traceback__, limit=-MAX_FRAMES
+        )
+        return "".join(lines)[-MAX_TEXT_LENGTH:]
+    except Exception as broken:  # the user's own __str__, __repr__ or __cause__
+        return f"[its traceback raised {type(broken).__name__}]"

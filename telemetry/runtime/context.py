@@ -1,0 +1,40 @@
+"""
+Which run the code is in: one context variable.
+
+It is compared and set, never reset by token: a generator may be closed in another context than the
+one that it was entered in.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from telemetry.client import RunContext
+
+_current: ContextVar[Optional[RunContext]] = ContextVar("telemetry_run", default=None)
+
+
+def current_context() -> Optional[RunContext]:
+    """
+    Return the innermost run of this context; None outside of any.
+    """
+    return _current.get()
+
+
+def enter(run: Optional[RunContext]) -> Optional[RunContext]:
+    """
+    Make a run the innermost one, and return the one before.
+    """
+    outer = _current.get()
+    _current.set(run)
+    return outer
+
+
+def leave(run: RunContext, outer: Optional[RunContext]) -> None:
+    """
+    Go back to the run before, if this one is still the innermost in this context.
+    """
+    if _current.get() is run:
+        _current.set(outer)

@@ -1,0 +1,194 @@
+"""
+From a call to a line in the journal: the only code on the agent's own thread.
+
+Invariants: no lock, no thread, no fsync, one ``write``. Numbers come from one `itertools.count`, which
+is atomic; whatever else is shared is replaced whole by one assignment. So a signal handler or a
+destructor may record in the middle of a record.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable
+from zlib import crc32
+
+import msgspec
+
+from telemetry.model.codec import escape_marker
+from telemetry.model.ids import Clock, new_writer
+
+if TYPE_CHECKING:
+    from telemetry.model.payload import PayloadEncoder
+
+_encode = msgspec.json.Encoder().encode
+_time_ns = time.time_ns
+#: Distinct event types whose bytes are kept ready; an agent that makes up more pays for encoding.
+_MAX_CACHED_TYPES = 512
+MAX_EVENT_TYPE_LENGTH = 255
+#: A write that takes longer is counted as a stall, in nanoseconds.
+STALL_NS = 50_000_000
+
+Append = Callable[[bytes, int], bool]
+
+
+class Emitter:
+    """
+    Gives records their identity and writes them.
+
+    Safe from any thread, from signal handlers and from destructors. ``refused`` takes each line that
+    the journal did not; ``written`` is called after each record and must cost next to nothing.
+    """
+
+    def __init__(
+        self,
+        append: Append,
+        encoder: PayloadEncoder,
+        *,
+        refused: Callable[[bytes, int], None],
+        written: Callable[[], None],
+        processors: Sequence[Callable[[str, Any], Any]] = (),
+    ) -> None:
+        self._append = append
+        self._encoder = encoder
+        self._encode_payload = encoder.encode
+        self._refused = refused
+        self._written = written
+        self._processors = tuple(processors)
+        self.clock = Clock()
+        self._event_types: dict[str, bytes] = {}
+        self._stamp = (-1, b"")
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """
+        Become another writer; called in a child process, and once at the beginning.
+        """
+        self.pid = os.getpid()
+        self.writer = new_writer()
+        self._numbers = itertools.count(1)
+        writer = self.writer.encode()
+        self._event_head = b'{"lt":1,"record_type":"event","id":"%b-' % writer
+        self._writer_bytes = writer
+
+    def event(self, run_part: bytes, event_type: str, payload: object) -> None:
+        """
+        Record what `log_event` was given.
+
+        Args:
+            run_part: The run's two keys, from `identity`.
+        """
+        if os.getpid() != self.pid:  # a fork that went past Python's own hooks
+            self.after_fork()
+        if self._processors:
+            payload = self._process(event_type, payload)
+            if payload is _DROPPED:
+                return
+        data = self._encode_payload(payload)
+        try:
+            kind = self._event_types[event_type]
+        except (KeyError, TypeError):
+            kind = self._event_type(event_type)
+        now = self.clock.now_us()
+        second = now // 1_000_000
+        stamp = self._stamp
+        if stamp[0] != second:
+            stamp = self._new_stamp(second)
+        body = b"%b%d%b%06dZ%b%b%b" % (
+            self._event_head,
+            next(self._numbers),
+            stamp[1],
+            now - second * 1_000_000,
+            run_part,
+            kind,
+            data,
+        )
+        line = b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+        if not self._append(line, second):
+            self._refused(line, second)
+        self._written()
+
+    def change(self, record_type: str, change: str, run_part: bytes, fields: bytes) -> int:
+        """
+        Record what happened to a run, or a commit.
+
+        Args:
+            fields: The rest of the line from its first comma on: ``,"status":"running"``.
+
+        Returns:
+            The record's time in microseconds since the epoch.
+        """
+        now = self.clock.now_us()
+        self.change_at(now, record_type, change, run_part, fields)
+        return now
+
+    def change_at(
+        self, now: int, record_type: str, change: str, run_part: bytes, fields: bytes
+    ) -> None:
+        """
+        Record as `change` does, at a time already read from the clock.
+        """
+        if os.getpid() != self.pid:
+            self.after_fork()
+        second = now // 1_000_000
+        stamp = self._stamp
+        if stamp[0] != second:
+            stamp = self._new_stamp(second)
+        body = b'{"lt":1,"record_type":"%b"%b,"id":"%b-%d%b%06dZ%b%b' % (
+            record_type.encode(),
+            b',"change":"%b"' % change.encode() if change else b"",
+            self._writer_bytes,
+            next(self._numbers),
+            stamp[1],
+            now - second * 1_000_000,
+            run_part,
+            fields,
+        )
+        line = b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+        if not self._append(line, second):
+            self._refused(line, second)
+        self._written()
+
+    def _new_stamp(self, second: int) -> tuple[int, bytes]:
+        text = self.clock.second_text(second)
+        stamp = (second, f'","timestamp":"{text}.'.encode())
+        self._stamp = stamp
+        return stamp
+
+    def _event_type(self, event_type: object) -> bytes:
+        """
+        Return an event type as its part of the line, remembered if there are not too many.
+        """
+        text = self._encoder.clean(event_type if isinstance(event_type, str) else repr(event_type))
+        kind = b',"event_type":%b,"payload":' % _encode(str(text)[:MAX_EVENT_TYPE_LENGTH])
+        if isinstance(event_type, str) and len(self._event_types) < _MAX_CACHED_TYPES:
+            self._event_types[event_type] = kind
+        return kind
+
+    def _process(self, event_type: str, payload: Any) -> Any:
+        for processor in self._processors:
+            payload = processor(event_type, payload)
+            if payload is _DROPPED:
+                break
+        return payload
+
+
+#: What a processor's guard returns where the processor dropped the event.
+_DROPPED = object()
+DROPPED = _DROPPED
+
+
+def identity(event_id: str, run_id: str) -> bytes:
+    """
+    Return a run's keys as they stand in each of its lines, after the timestamp.
+    """
+    return b'","event_id":%b,"run_id":%b' % (_encode(event_id), _encode(run_id))
+
+
+def encode_part(fields: Mapping[str, Any]) -> bytes:
+    """
+    Return plain fields as the rest of a line, with the comma before them; empty for none.
+    """
+    return b"," + escape_marker(_encode(fields)[1:-1]) if fields else b""

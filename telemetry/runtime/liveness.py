@@ -1,0 +1,163 @@
+"""
+Who is alive: a record lock for each process with open runs, and the reaper that looks at them.
+
+Each writer locks one byte of ``state/alive.lock``, the one that its random id names. The kernel frees
+it at the moment its process dies, however it dies; a stopped or sleeping process keeps it. So on one
+host nobody is ever declared dead by a clock. Runs of other hosts are judged by the age of their last
+record, which a heartbeat keeps fresh.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Optional
+
+import attrs
+
+from telemetry.model.records import Change
+from telemetry.model.run import Status
+from telemetry.runtime.locks import RecordLock, locked_by_another
+from telemetry.storage.reader import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from telemetry.config import TelemetryConfig
+    from telemetry.runtime.emit import Emitter
+    from telemetry.runtime.openruns import OpenRuns
+    from telemetry.runtime.recorder import Recorder
+
+LOCK_NAME = "alive.lock"
+_OFFSET_MASK = 2**62 - 1
+
+
+def lock_offset(writer: str) -> int:
+    """
+    Return the byte of the lock file that stands for a writer.
+    """
+    return int(writer, 16) & _OFFSET_MASK
+
+
+@attrs.frozen
+class Death:
+    """
+    Why a run is taken for dead, with the time of its last sign of life.
+    """
+
+    evidence: str
+    last_sign: datetime
+
+
+class Liveness:
+    """
+    Shows that this process lives, and finds the runs whose owner does not.
+    """
+
+    def __init__(
+        self, config: TelemetryConfig, runs: OpenRuns, emitter: Emitter, recorder: Recorder
+    ) -> None:
+        self._config = config
+        self._runs = runs
+        self._emitter = emitter
+        self._recorder = recorder
+        self._lock_path: Path = config.state_dir / LOCK_NAME
+        self._host = platform.node()
+        self._lock: Optional[RecordLock] = None
+
+    def hold(self) -> None:
+        """
+        Let others see that this process lives, until it ends; free after the first call.
+        """
+        if self._lock is None:
+            lock = RecordLock(self._lock_path, lock_offset(self._emitter.writer))
+            lock.try_acquire()
+            self._lock = lock
+
+    def after_fork(self) -> None:
+        """
+        Forget the parent's lock; the child takes its own with its first run.
+        """
+        self._lock = None
+
+    def beat(self) -> None:
+        """
+        Write a heartbeat for each open run that has said nothing for a while.
+        """
+        now = self._emitter.clock.now_us()
+        oldest = now - int(self._config.heartbeat_s * 1_000_000)
+        for run in self._runs.all():
+            if run.last_us < oldest:
+                self._recorder.heartbeat(run)
+
+    def reap(self) -> list[str]:
+        """
+        Record the death of every run whose owner is gone.
+
+        Returns:
+            The run ids, in no order.
+        """
+        dead = []
+        for row in Reader(self._config.db_path).open_runs():
+            death = self.death_of(row)
+            if death is not None:
+                self._infer(row, death)
+                dead.append(str(row["run_id"]))
+        return dead
+
+    def death_of(self, row: Mapping[str, Any]) -> Optional[Death]:
+        """
+        Return why a running run is taken for dead; None while it may live.
+
+        Args:
+            row: A row of `Reader.open_runs`, with its writer under ``owner``.
+        """
+        last_sign = _time(row.get("updated_at")) or _time(row.get("start_time"))
+        if last_sign is None:
+            return None
+        host, owner = row.get("host"), str(row.get("owner") or "")
+        if host == self._host and owner:
+            return self._death_here(owner, row, last_sign)
+        silent = datetime.now(timezone.utc) - last_sign
+        if silent < timedelta(seconds=self._config.stale_after_s):
+            return None
+        return Death(
+            f"host {host or 'unknown'} has been silent for {int(silent.total_seconds())} s",
+            last_sign,
+        )
+
+    def _death_here(
+        self, owner: str, row: Mapping[str, Any], last_sign: datetime
+    ) -> Optional[Death]:
+        if owner == self._emitter.writer or locked_by_another(self._lock_path, lock_offset(owner)):
+            return None
+        pid = row.get("pid")
+        return Death(
+            f"process {pid if pid is not None else 'unknown'} on {self._host} is gone and did not "
+            "end the run: it was killed, crashed, or exited without end_run",
+            last_sign,
+        )
+
+    def _infer(self, row: Mapping[str, Any], death: Death) -> None:
+        begun = _time(row.get("start_time")) or death.last_sign
+        lived = max(death.last_sign - begun, timedelta(0))
+        fields = {
+            "status": Status.FAILED.value,
+            "end_time": death.last_sign.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "duration_ms": int(lived / timedelta(milliseconds=1)),
+            "error_summary": f"OwnerDied: {death.evidence}"[:500],
+        }
+        self._recorder.change(Change.INFERRED, str(row["event_id"]), str(row["run_id"]), fields)
+
+
+def _time(text: object) -> Optional[datetime]:
+    """
+    Return a column's time; None for anything else.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""
+The runs that this process has open, and the few it ended last.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from telemetry.model.run import Status
+
+#: Ended runs whose keys stay at hand, for a commit or an event that comes late.
+MAX_RECENT = 1000
+
+
+class OpenRun:
+    """
+    A run between its start and its end.
+
+    ``values`` is replaced whole, never changed in place, so any thread may read it.
+    """
+
+    __slots__ = (
+        "event_id",
+        "final_status",
+        "last_us",
+        "part",
+        "pid",
+        "run_id",
+        "started_mono_ns",
+        "values",
+    )
+
+    def __init__(  # noqa: PLR0913 (a plain record of one run's start)
+        self,
+        *,
+        event_id: str,
+        run_id: str,
+        part: bytes,
+        values: dict[str, Any],
+        pid: int,
+        started_us: int,
+        started_mono_ns: int,
+    ) -> None:
+        self.event_id = event_id
+        self.run_id = run_id
+        #: The keys as they stand in each of its lines.
+        self.part = part
+        #: Plain values of the columns, as they now stand; the last record repeats them.
+        self.values = values
+        self.pid = pid
+        self.started_mono_ns = started_mono_ns
+        #: When it was last heard of, for heartbeats.
+        self.last_us = started_us
+        #: A final status that the agent announced while it was still running.
+        self.final_status: Optional[Status] = None
+
+
+class OpenRuns:
+    """
+    Open runs by run id. Each method is one dictionary operation, so no lock is needed.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenRun] = {}
+        self._recent: dict[str, OpenRun] = {}
+        self._order: deque[str] = deque()
+
+    def add(self, run: OpenRun) -> None:
+        """
+        Take a run that has just begun.
+        """
+        self._open[run.run_id] = run
+
+    def find(self, run_id: str) -> Optional[OpenRun]:
+        """
+        Return an open run or one that ended lately.
+        """
+        return self._open.get(run_id) or self._recent.get(run_id)
+
+    def is_open(self, run_id: str) -> bool:
+        """
+        Tell whether this process has the run open.
+        """
+        return run_id in self._open
+
+    def take(self, run_id: str) -> Optional[OpenRun]:
+        """
+        Remove and return an open run: whoever gets it ends it, so a run ends once.
+        """
+        run = self._open.pop(run_id, None)
+        if run is not None:
+            self._recent[run_id] = run
+            self._order.append(run_id)
+            if len(self._order) > MAX_RECENT:
+                self._recent.pop(self._order.popleft(), None)
+        return run
+
+    def all(self) -> list[OpenRun]:
+        """
+        Return the open runs, oldest first.
+        """
+        return list(self._open.values())
+
+    def after_fork(self) -> None:
+        """
+        Leave the parent's runs to the parent; their keys stay known.
+        """
+        self._recent.update(self._open)
+        self._open = {}

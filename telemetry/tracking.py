@@ -1,0 +1,252 @@
+"""
+`tracked_run`, `current_run` and `in_context`: recording without a client in hand.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, overload
+
+import attrs
+
+from telemetry.runtime.context import current_context
+
+if TYPE_CHECKING:
+    from telemetry.client import RunContext, TelemetryClient
+
+F = TypeVar("F", bound=Callable[..., Any])
+_DISABLED_VALUES = frozenset({"1", "true", "yes", "on"})
+
+
+@attrs.frozen(kw_only=True)
+class Tracking:
+    """
+    What `tracked_run` was told; travels with a decorated function when it is pickled.
+    """
+
+    agent_name: str
+    job_type: str
+    trigger_type: str = "cli"
+    capture_arguments: bool = False
+    capture_result: bool = False
+    fields: Mapping[str, Any] = attrs.field(factory=dict)
+    client: Optional[TelemetryClient] = None
+
+    @property
+    def captures(self) -> bool:
+        """
+        Tell whether anything of a call is recorded beyond that it was made.
+        """
+        return self.capture_arguments or self.capture_result
+
+    def record_call(
+        self, run: RunContext, call: Optional[tuple[tuple[Any, ...], dict[str, Any]]]
+    ) -> None:
+        """
+        Record the arguments of a call, if that was asked for.
+        """
+        if call is not None and self.capture_arguments:
+            run.log_event("call", {"args": call[0], "kwargs": call[1]})
+
+    def record_result(self, run: RunContext, result: object) -> None:
+        """
+        Record what a call returned, if that was asked for.
+        """
+        if self.capture_result:
+            run.log_event("result", result)
+
+    def run(self) -> RunContext:
+        """
+        Return a run, not yet begun.
+        """
+        client = self.client if self.client is not None else default_client()
+        return client.track_run(self.agent_name, self.job_type, self.trigger_type, **self.fields)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client is a process's own; where the function arrives, the default one takes over.
+        return {**attrs.asdict(self, recurse=False), "client": None}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+
+@overload
+def tracked_run(agent_name: F, /) -> F: ...
+
+
+@overload
+def tracked_run(
+    agent_name: Optional[str] = None,
+    job_type: Optional[str] = None,
+    trigger_type: str = "cli",
+    *,
+    client: Optional[TelemetryClient] = None,
+    capture_arguments: bool = False,
+    capture_result: bool = False,
+    **fields: Any,
+) -> Callable[[F], F]: ...
+
+
+def tracked_run(  # noqa: PLR0913 (what a run can be told)
+    agent_name: Union[F, str, None] = None,
+    job_type: Optional[str] = None,
+    trigger_type: str = "cli",
+    *,
+    client: Optional[TelemetryClient] = None,
+    capture_arguments: bool = False,
+    capture_result: bool = False,
+    **fields: Any,
+) -> Any:
+    """
+    Record each call of a function as a run.
+
+    Works bare or with arguments, over functions, coroutines, generators, async generators, methods,
+    class and static methods (on either side of their decorators) and callable objects. A generator's
+    run begins with its first item and ends when it is exhausted or closed. What the caller sees is
+    what it saw before: results, exceptions, signature, type. Runs begun inside are nested in it.
+
+    With TELEMETRY_DISABLED set when the function is decorated, it is returned as it is.
+
+    Args:
+        agent_name: The agent; the module's name, or the script's, if not given.
+        job_type: The work; the function's qualified name if not given.
+        trigger_type: What set it off: cli, web, scheduler, mcp or manual.
+        client: Where to record; the process's own client if not given.
+        capture_arguments: Record the call's arguments as an event ``call``, bounded and scrubbed.
+        capture_result: Record what it returns as an event ``result``, bounded and scrubbed.
+        fields: Any other fields of the run.
+    """
+
+    def decorate(function: Any) -> Any:
+        if os.environ.get("TELEMETRY_DISABLED", "").strip().lower() in _DISABLED_VALUES:
+            return function
+        # wrapt is only paid for by programs that record.
+        from telemetry.wrapping import wrap
+
+        named = agent_name if isinstance(agent_name, str) else None
+        tracking = Tracking(
+            agent_name=named or _agent_of(function),
+            job_type=job_type or _job_of(function),
+            trigger_type=trigger_type,
+            capture_arguments=capture_arguments,
+            capture_result=capture_result,
+            fields=fields,
+            client=client,
+        )
+        return wrap(function, tracking)
+
+    if agent_name is None or isinstance(agent_name, str):
+        return decorate
+    return decorate(agent_name)
+
+
+def _underlying(function: Any) -> Any:
+    """
+    Return the function inside a class or static method, or a partial.
+    """
+    for name in ("__func__", "func"):
+        function = getattr(function, name, function)
+    return function
+
+
+def _agent_of(function: Any) -> str:
+    module = getattr(_underlying(function), "__module__", None) or "unknown"
+    if module != "__main__":
+        return str(module).rpartition(".")[2]
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(script).stem if script else "interactive"
+
+
+def _job_of(function: Any) -> str:
+    inner = _underlying(function)
+    name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    return str(name).replace("<locals>.", "")
+
+
+_default: Optional[TelemetryClient] = None
+
+
+def default_client() -> TelemetryClient:
+    """
+    Return the process's own client, made from the environment at the first call.
+    """
+    global _default  # noqa: PLW0603 (one per process; two threads at once make the same)
+    if _default is None:
+        from telemetry.client import TelemetryClient
+
+        _default = TelemetryClient()
+    return _default
+
+
+class NoRun:
+    """
+    What `current_run` returns outside of any run: the same methods, doing nothing.
+    """
+
+    run_id = ""
+    event_id = ""
+    trace_id = ""
+
+    def log_event(self, event_type: str, payload: object = None) -> None:
+        """
+        Do nothing.
+        """
+
+    def set_metrics(self, **fields: Any) -> None:
+        """
+        Do nothing.
+        """
+
+    update_metrics = set_metrics
+
+    def associate_commit(
+        self,
+        commit_hash: str,
+        commit_source: str,
+        commit_author: Optional[str] = None,
+        commit_timestamp: Optional[str] = None,
+    ) -> tuple[bool, str]:
+        """
+        Do nothing, and say so.
+        """
+        return False, "there is no current run to link a commit to"
+
+    def environ(self, base: Optional[Mapping[str, str]] = None) -> dict[str, str]:
+        """
+        Return the environment as it is.
+        """
+        return dict(os.environ if base is None else base)
+
+    def __bool__(self) -> bool:
+        return False
+
+
+NO_RUN = NoRun()
+
+
+def current_run() -> Union[RunContext, NoRun]:
+    """
+    Return the innermost run of this thread or task; outside of any, an object that does nothing.
+    """
+    return current_context() or NO_RUN
+
+
+def in_context(function: F) -> F:
+    """
+    Return the function bound to the present context, for another thread or executor.
+
+    Runs begun inside it, and `current_run`, then see the run that was current here. Each call has a
+    copy of the context, so one bound function may run in many threads at once.
+    """
+    context = contextvars.copy_context()
+
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        return context.copy().run(function, *args, **kwargs)
+
+    return functools.wraps(function)(bound)  # type: ignore[return-value]

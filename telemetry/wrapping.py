@@ -1,0 +1,246 @@
+"""
+Decorated functions: wrapt's transparent wrapper, and a driver for each kind of function.
+
+A driver is of the same kind as what it drives, and passes everything through: values sent, exceptions
+thrown, closing, cancellation, garbage collection. While a generator rests, its run is not the
+current one: it is entered and left around each step.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+import wrapt
+
+from telemetry.runtime.context import enter, leave
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from telemetry.tracking import Tracking
+
+#: How far up cloudpickle is looked for among the callers of a reduction.
+_FRAMES_TO_CLOUDPICKLE = 4
+
+
+def wrap(function: Any, tracking: Tracking) -> Any:
+    """
+    Return a function that records each of its calls as a run.
+    """
+    return TrackedFunction(function, tracking)
+
+
+class _BoundTrackedFunction(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """
+    A tracked method, bound: pickles as its object and its name.
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return getattr, (self._self_instance, self.__wrapped__.__name__)
+
+
+class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    """
+    A tracked function; to its users, the function itself.
+
+    Pickles by reference where its name leads to it, and by value for cloudpickle.
+    """
+
+    __bound_function_wrapper__ = _BoundTrackedFunction
+
+    def __init__(self, function: Any, tracking: Tracking) -> None:
+        super().__init__(function, _driver_of(function, tracking))
+        self._self_tracking = tracking
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[misc]
+        # cloudpickle takes whatever calls itself a function apart by its code object, and would
+        # pickle the bare function. To it alone, this is an object with a reduction of its own.
+        if _is_cloudpickle(sys._getframe(1)):  # noqa: SLF001 (the one way to know the caller)
+            return TrackedFunction
+        return type(self.__wrapped__)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        module, name = self.__wrapped__.__module__, self.__wrapped__.__qualname__
+        by_value = _called_from_cloudpickle() and (
+            module == "__main__" or _resolve_or_none(module, name) is not self
+        )
+        if by_value:
+            return TrackedFunction, (self.__wrapped__, self._self_tracking)
+        return _resolve, (module, name)
+
+
+def _is_cloudpickle(frame: Optional[FrameType]) -> bool:
+    return frame is not None and str(frame.f_globals.get("__name__", "")).startswith("cloudpickle")
+
+
+def _called_from_cloudpickle() -> bool:
+    frame: Optional[FrameType] = sys._getframe(2)  # noqa: SLF001
+    for _ in range(_FRAMES_TO_CLOUDPICKLE):
+        if _is_cloudpickle(frame):
+            return True
+        frame = frame.f_back if frame is not None else None
+    return False
+
+
+def _resolve(module: str, qualified_name: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for name in qualified_name.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _resolve_or_none(module: str, qualified_name: str) -> Any:
+    try:
+        return _resolve(module, qualified_name)
+    except (ImportError, AttributeError):
+        return None
+
+
+Call = Optional[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+def _driver_of(function: Any, tracking: Tracking) -> Callable[..., Any]:
+    """
+    Return the driver for a function's kind.
+    """
+    inner = getattr(function, "__func__", function)
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not (inspect.isroutine(inner) or inspect.isclass(inner)):
+        inner = getattr(inner, "__call__", inner)  # noqa: B004 (the method itself is wanted)
+    if inspect.isasyncgenfunction(inner):
+        return functools.partial(_drive, _drive_async_generator, tracking)
+    if inspect.iscoroutinefunction(inner):
+        return functools.partial(_drive, _drive_coroutine, tracking)
+    if inspect.isgeneratorfunction(inner):
+        return functools.partial(_drive, _drive_generator, tracking)
+    return functools.partial(_call_capturing if tracking.captures else _call, tracking)
+
+
+def _call(
+    tracking: Tracking, wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    with tracking.run():
+        return wrapped(*args, **kwargs)
+
+
+def _call_capturing(
+    tracking: Tracking, wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    with tracking.run() as run:
+        tracking.record_call(run, (args, kwargs))
+        result = wrapped(*args, **kwargs)
+        tracking.record_result(run, result)
+    return result
+
+
+class _Unstarted:
+    """
+    Holds what a call made until its driver starts; closed in silence if that never comes.
+
+    The call itself is made at once, as without a decorator, so wrong arguments fail where they
+    should; but only the driver may warn that it was never awaited.
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def take(self) -> Any:
+        """
+        Hand over what was made.
+        """
+        made, self._made = self._made, None
+        return made
+
+    def __del__(self) -> None:
+        if inspect.iscoroutine(self._made):
+            self._made.close()
+
+
+def _drive(
+    driver: Callable[..., Any],
+    tracking: Tracking,
+    wrapped: Any,
+    _: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """
+    Make the call, and return a driver around what it made, under the same name.
+    """
+    made = wrapped(*args, **kwargs)
+    # The arguments are only held on to where they are wanted: they may be large, or be watched.
+    driven = driver(tracking, _Unstarted(made), (args, kwargs) if tracking.captures else None)
+    for attribute in ("__name__", "__qualname__"):
+        name = getattr(made, attribute, None)
+        if isinstance(name, str):
+            setattr(driven, attribute, name)
+    return driven
+
+
+async def _drive_coroutine(tracking: Tracking, unstarted: _Unstarted, call: Call) -> Any:
+    made = unstarted.take()
+    with tracking.run() as run:
+        tracking.record_call(run, call)
+        result = await made
+        tracking.record_result(run, result)
+    return result
+
+
+def _drive_generator(
+    tracking: Tracking, unstarted: _Unstarted, call: Call
+) -> Generator[Any, Any, Any]:
+    made = unstarted.take()
+    with tracking.run() as run:
+        tracking.record_call(run, call)
+        run.rest()
+        step: Callable[[Any], Any] = made.send
+        given: Any = None
+        while True:
+            outer = enter(run)
+            try:
+                item = step(given)
+            except StopIteration as stop:
+                tracking.record_result(run, stop.value)
+                return stop.value
+            finally:
+                leave(run, outer)
+                given = None
+            try:
+                given = yield item
+                step = made.send
+            except BaseException as error:  # goes into the generator as the caller meant it
+                step, given = made.throw, error
+
+
+async def _drive_async_generator(
+    tracking: Tracking, unstarted: _Unstarted, call: Call
+) -> AsyncGenerator[Any, Any]:
+    made = unstarted.take()
+    with tracking.run() as run:
+        tracking.record_call(run, call)
+        run.rest()
+        step: Callable[[Any], Coroutine[Any, Any, Any]] = made.asend
+        given: Any = None
+        while True:
+            outer = enter(run)
+            try:
+                item = await step(given)
+            except StopAsyncIteration:
+                return
+            finally:
+                leave(run, outer)
+                given = None
+            try:
+                given = yield item
+                step = made.asend
+            except BaseException as error:  # goes into the generator as the caller meant it
+                step, given = made.athrow, error
