@@ -74,6 +74,9 @@ class RecordEvents:
         self._level = level
 
     def __call__(self, _: Any, method_name: str, event_dict: EventDict) -> EventDict:
+        """
+        Record one log entry, and return it as it came.
+        """
         run = current_run()
         if run and not is_suppressed() and _LEVELS.get(method_name, logging.INFO) >= self._level:
             payload = {key: value for key, value in event_dict.items() if key not in _PRIVATE_KEYS}
@@ -98,7 +101,7 @@ class RunHandler(logging.Handler):
             return
         try:
             run.log_event(EVENT_TYPE, _payload(record))
-        except Exception:  # a log record whose arguments do not fit, or whose parts raise
+        except Exception:  # noqa: BLE001 (its arguments may not fit, its parts may raise)
             self.handleError(record)
 
 

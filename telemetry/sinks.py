@@ -1,9 +1,9 @@
 """
 What a plugin author implements: `Sink`, and for another kind of journal, `Journal`.
 
-A sink follows the journal. It is handed batches of records, in the order of the journal, from its own
-durable cursor on; it may raise, and containing that is the follower's work. All methods of one sink
-are called from one thread at a time, which need not be the thread that made it.
+A sink follows the journal. It is handed batches of records, in the order of the journal, from its
+own durable cursor on; it may raise, and containing that is the follower's work. All methods of one
+sink are called from one thread at a time, which need not be the thread that made it.
 """
 
 from __future__ import annotations

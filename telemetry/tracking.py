@@ -107,9 +107,10 @@ def tracked_run(  # noqa: PLR0913 (what a run can be told)
     Record each call of a function as a run.
 
     Works bare or with arguments, over functions, coroutines, generators, async generators, methods,
-    class and static methods (on either side of their decorators) and callable objects. A generator's
-    run begins with its first item and ends when it is exhausted or closed. What the caller sees is
-    what it saw before: results, exceptions, signature, type. Runs begun inside are nested in it.
+    class and static methods (on either side of their decorators) and callable objects. The run of
+    a generator begins with its first item and ends when it is exhausted or closed. What the caller
+    sees is what it saw before: results, exceptions, signature, type. Runs begun inside are nested
+    in it.
 
     With TELEMETRY_DISABLED set when the function is decorated, it is returned as it is.
 

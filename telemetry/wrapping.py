@@ -1,9 +1,9 @@
 """
 Decorated functions: wrapt's transparent wrapper, and a driver for each kind of function.
 
-A driver is of the same kind as what it drives, and passes everything through: values sent, exceptions
-thrown, closing, cancellation, garbage collection. While a generator rests, its run is not the
-current one: it is entered and left around each step.
+A driver is of the same kind as what it drives, and passes everything through: values sent,
+exceptions thrown, closing, cancellation, garbage collection. While a generator rests, its run is
+not the current one: it is entered and left around each step.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def _drive_generator(
             try:
                 given = yield item
                 step = made.send
-            except BaseException as error:  # goes into the generator as the caller meant it
+            except BaseException as error:  # noqa: BLE001 (goes into the generator)
                 step, given = made.throw, error
 
 
@@ -242,5 +242,5 @@ async def _drive_async_generator(
             try:
                 given = yield item
                 step = made.asend
-            except BaseException as error:  # goes into the generator as the caller meant it
+            except BaseException as error:  # noqa: BLE001 (goes into the generator)
                 step, given = made.athrow, error

@@ -69,7 +69,7 @@ def _summary(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)[:MAX_TEXT_LENGTH]
-    except Exception as broken:  # the user's own __str__
+    except Exception as broken:  # noqa: BLE001 (the user's own __str__)
         text = f"[its text raised {type(broken).__name__}]"
     return f"{name}: {text}" if text else name
 
@@ -80,5 +80,5 @@ def _details(error: BaseException) -> Optional[str]:
             type(error), error, error.__traceback__, limit=-MAX_FRAMES
         )
         return "".join(lines)[-MAX_TEXT_LENGTH:]
-    except Exception as broken:  # the user's own __str__, __repr__ or __cause__
+    except Exception as broken:  # noqa: BLE001 (the user's __str__, __repr__ or __cause__)
         return f"[its traceback raised {type(broken).__name__}]"

@@ -1,9 +1,9 @@
 """
 From a call to a line in the journal: the only code on the agent's own thread.
 
-Invariants: no lock, no thread, no fsync, one ``write``. Numbers come from one `itertools.count`, which
-is atomic; whatever else is shared is replaced whole by one assignment. So a signal handler or a
-destructor may record in the middle of a record.
+Invariants: no lock, no thread, no fsync, one ``write``. Numbers come from one `itertools.count`,
+which is atomic; whatever else is shared is replaced whole by one assignment. So a signal handler or
+a destructor may record in the middle of a record.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Emitter:
     """
     Gives records their identity and writes them.
 
-    Safe from any thread, from signal handlers and from destructors. ``refused`` takes each line that
-    the journal did not; ``written`` is called after each record and must cost next to nothing.
+    Safe from any thread, from signal handlers and from destructors. ``refused`` takes each line
+    that the journal did not; ``written`` is called after each record and must cost next to nothing.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
 """
 Who is alive: a record lock for each process with open runs, and the reaper that looks at them.
 
-Each writer locks one byte of ``state/alive.lock``, the one that its random id names. The kernel frees
-it at the moment its process dies, however it dies; a stopped or sleeping process keeps it. So on one
-host nobody is ever declared dead by a clock. Runs of other hosts are judged by the age of their last
-record, which a heartbeat keeps fresh.
+Each writer locks one byte of ``state/alive.lock``, the one that its random id names. The kernel
+frees it at the moment its process dies, however it dies; a stopped or sleeping process keeps it. So
+on one host nobody is ever declared dead by a clock. Runs of other hosts are judged by the age of
+their last record, which a heartbeat keeps fresh.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def _guarded(processor: Processor) -> Callable[[str, Any], Any]:
         event = dict(payload) if isinstance(payload, dict) else {VALUE_KEY: payload}
         try:
             processed = processor(None, event_type, event)
-        except Exception as error:  # the guarded boundary around a plugin
+        except Exception as error:  # noqa: BLE001 (the guarded boundary around a plugin)
             if type(error).__name__ == "DropEvent":  # structlog's, known by name: it may be absent
                 return DROPPED
             name = getattr(processor, "__name__", type(processor).__name__)

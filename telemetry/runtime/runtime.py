@@ -105,7 +105,7 @@ class Runtime:
 
     def contain(self, error: Exception) -> None:
         """
-        Keep an error of ours from the agent: one notice, or under TELEMETRY_STRICT the error itself.
+        Keep an error of ours from the agent: one notice; under TELEMETRY_STRICT the error itself.
         """
         if self.config.strict:
             raise error
@@ -156,7 +156,7 @@ class Runtime:
     def _at_exit(self) -> None:
         try:
             self.close(self.config.exit_timeout_s)
-        except Exception as error:  # the guarded boundary: nothing may disturb the agent's exit
+        except Exception as error:  # noqa: BLE001 (nothing may disturb the agent's exit)
             notice("exit", f"telemetry could not finish at exit: {error}")
 
 
