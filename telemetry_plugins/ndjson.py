@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Callable, Optional
 
 from telemetry.hookspecs import hookimpl
@@ -19,13 +20,9 @@ from telemetry.model.errors import JournalError
 from telemetry.model.ids import new_writer
 from telemetry.storage.appendfile import (
     Identity,
-    identity_of,
-    is_torn,
     make_private_directory,
-    open_to_append,
-    sync_data,
     sync_directory,
-    take_place,
+    sync_file,
 )
 from telemetry.storage.dayfile import (
     NotShareableError,
@@ -34,6 +31,7 @@ from telemetry.storage.dayfile import (
     open_shared,
 )
 from telemetry.storage.filesystems import file_system, is_local
+from telemetry.storage.openfile import OpenFile
 from telemetry.storage.segments import SegmentReader, day_of, header_line, segment_name
 
 if TYPE_CHECKING:
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
 WRITES_BETWEEN_CHECKS = 1000
 #: For how long zeros at the end of a file on a network file system may be data on their way.
 SETTLE_S = 2.0
+_OPEN_ATTEMPTS = 3
 _NEVER = -1
 
 _write = os.write
@@ -101,20 +100,16 @@ class NdjsonJournal:
         self._fd = -1
         self._second = _NEVER
         self._writes_left = 0
+        self._file = OpenFile()
         self._day = ""
-        self._path: Optional[Path] = None
-        self._identity = Identity(-1, -1)
-        self._size = 0
         self._is_own = False
-        self._is_torn = False
         self._is_stale = False
         # What went wrong, for how long, and with which files.
         self._failed_second = _NEVER
         self._failure = ""
         self._caution = ""
-        self._given_up: set[Identity] = set()
+        self._given_up: dict[Identity, str] = {}
         # What a power cut could still take.
-        self._synced_size = 0
         self._unsynced_files: set[Path] = set()
         self._unsynced_directories: set[Path] = set()
 
@@ -171,19 +166,20 @@ class NdjsonJournal:
             JournalError: The system lost data of a file. It is not asked again (it would claim
                 success): this process goes on in a new file.
         """
+        with self._lock:
+            directories, files = self._unsynced_directories, self._unsynced_files
+            self._unsynced_directories, self._unsynced_files = set(), set()
+        for directory in directories:
+            if not _synced(partial(sync_directory, directory), directory):
+                self._unsynced_directories.add(directory)
+        for path in files:
+            if not _synced(partial(sync_file, path), path):
+                self._unsynced_files.add(path)
         try:
-            while self._unsynced_directories:
-                sync_directory(self._unsynced_directories.pop())
-            while self._unsynced_files:
-                self._sync_file(self._unsynced_files.pop())
-            self._sync_open_file()
-        except OSError as error:
-            self._give_up()
-            self._caution = (
-                f"the journal's file {self._path} must be written to the disk ({error.strerror});"
-                " recording goes on in a new file, check the disk"
-            )
-            raise JournalError(self._caution) from error
+            _synced(self._file.sync, self._file.path)
+        except JournalError as error:
+            self._give_up(str(error))
+            raise
 
     def after_fork(self) -> None:
         """
@@ -215,13 +211,13 @@ class NdjsonJournal:
             return False
         try:
             self._renew(second)
-            whole = b"\n" + line if self._is_torn else line
+            whole = b"\n" + line if self._file.is_torn else line
             written = _write(self._fd, whole)
         except OSError as error:
             return self._fail(error, second)
         if written != len(whole):
             return self._cut_short(second)
-        self._is_torn = False
+        self._file.is_torn = False
         self._failed_second = _NEVER
         self._failure = ""
         return True
@@ -237,7 +233,9 @@ class NdjsonJournal:
         Remember a failure, and leave the file alone for the rest of the second.
         """
         if error.errno == errno.EFBIG:
-            self._give_up()
+            self._give_up(
+                f"the journal's file {self._file.path} must be below this process's limit"
+            )
         self._second = _NEVER
         self._is_stale = True
         self._failed_second = second
@@ -248,7 +246,7 @@ class NdjsonJournal:
         return False
 
     def _cut_short(self, second: int) -> bool:
-        self._is_torn = True
+        self._file.is_torn = True
         self._second = _NEVER
         self._failure = (
             f"the journal in {self._directory} must take whole lines (it took a part of one);"
@@ -256,12 +254,11 @@ class NdjsonJournal:
         )
         return False
 
-    def _give_up(self) -> None:
+    def _give_up(self, reason: str) -> None:
         """
         Never write again to the file that is open; the next append goes to a new one.
         """
-        self._given_up.add(self._identity)
-        self._unsynced_files.clear()
+        self._given_up[self._file.identity] = reason
         self._writer = ""
         self._second = _NEVER
         self._is_stale = True
@@ -279,9 +276,12 @@ class NdjsonJournal:
                 return
             self._is_renewing = True
             try:
-                day = day_of(second)
-                if self._is_stale or day != self._day or not self._is_intact(second):
-                    self._open(day, second)
+                if self._is_stale or not self._is_intact(second):
+                    self._open(day_of(second), second)
+                elif day_of(second) != self._day:
+                    # Yesterday's file is better than none, when no other can be opened.
+                    with contextlib.suppress(OSError):
+                        self._open(day_of(second), second)
                 self._second = second
                 self._writes_left = WRITES_BETWEEN_CHECKS
             finally:
@@ -289,38 +289,44 @@ class NdjsonJournal:
 
     def _is_intact(self, second: int) -> bool:
         """
-        Return whether descriptor and path both still lead to the file that was opened.
+        Return whether the open file is still the one under its name; give an emptied one a header.
         """
-        if self._path is None:
+        if not self._file.is_in_place():
             return False
-        try:
-            opened, named = os.fstat(self._fd), self._path.lstat()
-        except OSError:
-            return False
-        if not identity_of(opened) == identity_of(named) == self._identity:
-            return False
-        if opened.st_size < self._size:  # cut by somebody else, perhaps down to nothing
-            self._is_torn = is_torn(self._path, opened.st_size)
-            if not opened.st_size:
-                _write(self._fd, self._header(second))
-        self._size = opened.st_size
+        if self._file.look():
+            _write(self._fd, self._header(second))
         return True
 
     def _open(self, day: str, second: int) -> None:
+        """
+        Open the day's file, also while somebody deletes the directory again and again.
+
+        Raises:
+            OSError: No file can be opened now.
+        """
+        for attempt in range(_OPEN_ATTEMPTS):
+            try:
+                self._open_once(day, second)
+                return
+            except FileNotFoundError:
+                if attempt == _OPEN_ATTEMPTS - 1:
+                    raise
+
+    def _open_once(self, day: str, second: int) -> None:
         self._writer = self._writer or new_writer()
         self._unsynced_directories.update(make_private_directory(self._directory))
         caution = directory_caution(self._directory)
         header = self._header(second)
-        shared = self._directory / segment_name(day)
-        own = self._directory / segment_name(day, self._writer)
         is_own = not self._shares_appends(self._directory)
         if not is_own:
+            shared = self._directory / segment_name(day)
             try:
                 self._adopt(shared, open_shared(shared, header, self._writer, self._given_up))
             except NotShareableError as reason:
                 is_own = True
                 caution = caution or str(reason)
         if is_own:
+            own = self._directory / segment_name(day, self._writer)
             self._adopt(own, open_own(own, header))
         self._day, self._is_own, self._is_stale = day, is_own, False
         self._caution = caution
@@ -329,55 +335,21 @@ class NdjsonJournal:
         return header_line(new_writer(), second, self._writer)
 
     def _adopt(self, path: Path, new: int) -> None:
-        """
-        Make an opened file the current one, under the old one's number if that is still ours.
-        """
-        status = os.fstat(new)
         self._remember_unsynced()
         self._unsynced_directories.add(self._directory)
-        keeps_number = self._holds_own_file()
-        self._fd = take_place(new, self._fd) if keeps_number else new
-        self._path, self._identity = path, identity_of(status)
-        self._size = status.st_size
-        self._synced_size = 0
-        self._is_torn = is_torn(path, status.st_size)
-
-    def _holds_own_file(self) -> bool:
-        """
-        Return whether the descriptor still leads to the file that was opened, not to a stranger's.
-        """
-        try:
-            return self._fd >= 0 and identity_of(os.fstat(self._fd)) == self._identity
-        except OSError:
-            return False
+        self._file.adopt(path, new)
+        self._fd = self._file.fd
 
     def _release(self) -> None:
-        if self._holds_own_file():
-            os.close(self._fd)
         self._fd = -1
         self._second = _NEVER
-        self._path, self._day = None, ""
+        self._day = ""
+        self._file.release()
 
     def _remember_unsynced(self) -> None:
-        if self._path is not None and self._identity not in self._given_up:
-            self._unsynced_files.add(self._path)
-
-    def _sync_file(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            fd = open_to_append(path)
-            try:
-                sync_data(fd)
-            finally:
-                os.close(fd)
-
-    def _sync_open_file(self) -> None:
-        fd = self._fd
-        if not self._holds_own_file():
-            return
-        size = os.fstat(fd).st_size
-        if size != self._synced_size:
-            sync_data(fd)
-            self._synced_size = size
+        path = self._file.path
+        if path is not None and self._file.identity not in self._given_up:
+            self._unsynced_files.add(path)
 
     def _reading(self) -> SegmentReader:
         reader = self._reader
@@ -387,3 +359,13 @@ class NdjsonJournal:
                 self._directory, max_line_bytes=self._max_line_bytes, settle_s=settle_s
             )
         return reader
+
+
+def _synced(sync: Callable[[], bool], path: Optional[Path]) -> bool:
+    try:
+        return sync()
+    except OSError as error:
+        raise JournalError(
+            f"the journal's {path} must reach the disk ({error.strerror}); what it took last may be"
+            " lost in a power cut and recording goes on in a new file, check the disk"
+        ) from error

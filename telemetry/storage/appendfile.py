@@ -169,11 +169,14 @@ def read_at(fd: int, count: int, offset: int) -> bytes:
 
 def is_torn(path: Path, size: int) -> bool:
     """
-    Return whether a file ends inside a line.
+    Return whether a file ends inside a line; one that cannot be read might.
     """
     if not size:
         return False
-    fd = open_to_read(path)
+    try:
+        fd = open_to_read(path)
+    except OSError:
+        return True
     try:
         return read_at(fd, 1, size - 1) != b"\n"
     finally:
@@ -206,23 +209,52 @@ def sync_data(fd: int) -> None:
             raise
 
 
-def sync_directory(directory: Path) -> None:
+def sync_file(path: Path) -> bool:
+    """
+    Make the content of a file that is not open survive a power cut; one that has gone needs none.
+
+    Returns:
+        Whether it is done; False where the file cannot be opened now.
+
+    Raises:
+        OSError: The content may be lost.
+    """
+    try:
+        fd = open_to_append(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        sync_data(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+def sync_directory(directory: Path) -> bool:
     """
     Make the names in a directory survive a power cut, where the system can.
+
+    Returns:
+        Whether it is done; False where the directory cannot be opened now.
 
     Raises:
         OSError: The directory's data could not be written.
     """
     if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover (needs Windows)
-        return
+        return True
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return True
+    except OSError:
+        return False
     try:
         sync_data(fd)
     finally:
         os.close(fd)
+    return True
 
 
 def foreign_owner(status: os.stat_result) -> Optional[int]:

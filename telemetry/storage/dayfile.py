@@ -20,7 +20,7 @@ from telemetry.storage.appendfile import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
     from pathlib import Path
 
 _SCRATCH_AGE_S = 60
@@ -35,14 +35,14 @@ class NotShareableError(Exception):
     """
 
 
-def open_shared(path: Path, header: bytes, writer: str, given_up: Collection[Identity]) -> int:
+def open_shared(path: Path, header: bytes, writer: str, given_up: Mapping[Identity, str]) -> int:
     """
     Open the day's shared file to append, made first where there is none.
 
     Args:
         header: The first line of a new file.
         writer: A name of this process only, for the file's name while it is made.
-        given_up: Files that this process must not write to again.
+        given_up: Files that this process must not write to again, and why.
 
     Raises:
         NotShareableError: This process must take a file of its own.
@@ -86,18 +86,18 @@ def directory_caution(directory: Path) -> str:
             f"the journal's directory {directory} should belong to this user (it is user"
             f" {owner}'s); set TELEMETRY_BASE_DIR to a directory of your own"
         )
-    if os.name == "posix" and status.st_mode & 0o022:
+    if os.name == "posix" and status.st_mode & 0o002:
         return (
-            f"the journal's directory {directory} should be this user's alone to write (its mode"
-            f" is {status.st_mode & 0o777:04o}); run chmod go-w on it"
+            f"the journal's directory {directory} must not be writable by everybody (its mode is"
+            f" {status.st_mode & 0o777:04o}); run chmod o-w on it"
         )
     return ""
 
 
-def _open_existing(path: Path, given_up: Collection[Identity]) -> int:
+def _open_existing(path: Path, given_up: Mapping[Identity, str]) -> int:
     status = path.lstat()
     if identity_of(status) in given_up:
-        raise NotShareableError("")
+        raise NotShareableError(given_up[identity_of(status)])
     owner = foreign_owner(status)
     if owner is not None:
         raise NotShareableError(

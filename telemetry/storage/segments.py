@@ -92,7 +92,7 @@ class SegmentReader:
     """
     The segments of one directory, and what is in them.
 
-    Holds no descriptor between calls. One thread at a time.
+    Holds no descriptor between calls; safe from any thread.
 
     Args:
         directory: Where the files are; it need not exist.
