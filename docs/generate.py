@@ -98,23 +98,32 @@ def fields() -> str:
     return "\n".join(pieces)
 
 
+def exits() -> str:
+    """
+    Say what each exit code means.
+    """
+    from telemetry.cli.exits import MEANINGS
+
+    return table(("Code", "Meaning"), [(str(int(code)), words) for code, words in MEANINGS.items()])
+
+
 def schema_sql() -> str:
     """
     Return the statements that make an empty database.
     """
-    from telemetry.storage.ddl import schema
+    from telemetry.storage.ddl import schema_sql as statements
 
-    return "-- Generated from the run's fields: python docs/generate.py --write\n\n" + schema()
+    return "-- Generated from the run's fields: python docs/generate.py --write\n\n" + statements()
 
 
 def commands() -> str:
     """
     Show the help of each command.
     """
-    from telemetry.cli.main import main
+    from telemetry.cli.main import cli
 
-    context = click.Context(main, info_name="telemetry", terminal_width=100, max_content_width=100)
-    return "\n".join(_helps(main, context))
+    context = click.Context(cli, info_name="telemetry", terminal_width=100, max_content_width=100)
+    return "\n".join(_helps(cli, context))
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -138,6 +147,7 @@ def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
 
 PIECES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
+    "exits": exits,
     "fields": fields,
     "retired": retired,
     "settings": settings,
