@@ -1,0 +1,143 @@
+"""
+The tables of the database, derived from the fields of `telemetry.model.run.Run`.
+
+Every statement says ``IF NOT EXISTS``, so that each may run again on a database that has it. A
+table that is only ever read by its key has no rowid: one tree instead of two, and the rows of one
+run side by side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telemetry.model.run import COLUMNS, SCHEMA_VERSION, Kind
+
+if TYPE_CHECKING:
+    from telemetry.model.run import Column
+
+#: Kept in ``PRAGMA user_version``. A layout that changes brings a new version of the field list.
+DATABASE_VERSION = SCHEMA_VERSION
+
+_KEY = "event_id"
+_SQL_TYPES = {Kind.COUNT: "INTEGER", Kind.FLAG: "INTEGER"}
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, (bool, int)):
+        return str(int(value))
+    return "'" + str(getattr(value, "value", value)).replace("'", "''") + "'"
+
+
+def _check(column: Column) -> str:
+    name = column.name
+    choices: tuple[object, ...] = column.choices
+    if column.kind is Kind.FLAG:
+        choices = (0, 1)
+    # Not `IN`: SQLite would build its set of choices anew for each row, a third of an insert.
+    claims = [f"{name} = {_literal(choice)}" for choice in choices]
+    if column.kind is Kind.COUNT:
+        claims = [f"{name} >= 0"]
+    return f"CHECK ({' OR '.join(claims)})" if claims else ""
+
+
+def column_ddl(column: Column) -> str:
+    """
+    Return one column's definition, also as ``ALTER TABLE … ADD COLUMN`` takes it.
+    """
+    parts = [column.name, _SQL_TYPES.get(column.kind, "TEXT")]
+    if column.name == _KEY:
+        return " ".join([*parts, "NOT NULL PRIMARY KEY"])
+    if column.required or column.default is not None:
+        parts.append(f"NOT NULL DEFAULT {_literal('' if column.required else column.default)}")
+    return " ".join(part for part in (*parts, _check(column)) if part)
+
+
+RUN_COLUMNS = tuple(COLUMNS)
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS agent_runs (\n    "
+    + ",\n    ".join(map(column_ddl, COLUMNS.values()))
+    + "\n)",
+    # The key begins with the run: its events lie together, and the key alone serves
+    # "the events of this run". A record's id makes a second delivery of it no second row.
+    """CREATE TABLE IF NOT EXISTS run_events (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    payload_json TEXT,
+    PRIMARY KEY (event_id, id)
+)""",
+    # What a run's row was folded from, so that a late record needs nothing read again. It outlives
+    # a deleted run: nothing that comes late may bring the run back.
+    """CREATE TABLE IF NOT EXISTS run_folds (
+    event_id TEXT NOT NULL PRIMARY KEY,
+    state BLOB NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1))
+)""",
+    # The audit trail: the lines themselves, of every record but an agent's updates and events.
+    """CREATE TABLE IF NOT EXISTS run_records (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    change TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (event_id, id)
+)""",
+    """CREATE TABLE IF NOT EXISTS commits (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    commit_hash TEXT NOT NULL,
+    commit_source TEXT,
+    commit_author TEXT,
+    commit_timestamp TEXT,
+    timestamp TEXT NOT NULL,
+    PRIMARY KEY (event_id, id)
+) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS cursors (
+    sink TEXT NOT NULL,
+    segment TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    PRIMARY KEY (sink, segment)
+) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS schema_migrations (
+    version INTEGER NOT NULL PRIMARY KEY,
+    applied_at TEXT NOT NULL,
+    description TEXT NOT NULL
+)""",
+)
+
+#: What each index is on, below the query that it is there for: every row written pays for each.
+_INDEXES = {
+    # "the newest runs", as the README asks for them
+    "idx_runs_start_time": "agent_runs (start_time)",
+    # "runs recorded before / after", and the pages of a list
+    "idx_runs_created_at": "agent_runs (created_at)",
+    # "the runs of an agent, of one status, newest first", and the counts by agent and status
+    "idx_runs_agent_status_created": "agent_runs (agent_name, status, created_at)",
+    # "the run of this name", by which the CLI and other processes know it
+    "idx_runs_run_id": "agent_runs (run_id)",
+    # "the chain of an insight, in order"
+    "idx_runs_insight": "agent_runs (insight_id, start_time) WHERE insight_id IS NOT NULL",
+    # "the runs nested in this one"
+    "idx_runs_parent": "agent_runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
+    # "the runs that are still open": the dead are looked for among these every few seconds
+    "idx_runs_open": "agent_runs (start_time) WHERE status = 'running'",
+    # "the events of a run whose key their writer did not know"
+    "idx_events_run": "run_events (run_id) WHERE event_id = ''",
+    # "whether a run was deleted", asked for the runs of late events
+    "idx_folds_deleted": "run_folds (event_id) WHERE deleted = 1",
+}
+
+INDEXES = tuple(f"CREATE INDEX IF NOT EXISTS {name} ON {on}" for name, on in _INDEXES.items())
+
+
+def schema_sql() -> str:
+    """
+    Return the whole schema as a script.
+    """
+    return "".join(f"{statement};\n\n" for statement in (*TABLES, *INDEXES))

@@ -1,0 +1,214 @@
+"""
+Records into rows.
+
+Applying is idempotent and does not depend on order: events and the audit trail are keyed by record
+id, and a run's row is the fold of its records. `apply` runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from telemetry.model.fold import Fold
+from telemetry.model.records import Change, Record, RecordType
+from telemetry.storage.ddl import RUN_COLUMNS
+from telemetry.storage.sqlite import concerns_the_database
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+_EVENT_SQL = (
+    "INSERT OR IGNORE INTO run_events (event_id, id, run_id, event_type, timestamp, payload_json)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_RUN_TAIL = " ON CONFLICT (event_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in RUN_COLUMNS if name != "event_id"
+)
+_FOLD_SQL = (
+    "INSERT INTO run_folds (event_id, state, deleted) VALUES (?, ?, ?)"
+    " ON CONFLICT (event_id) DO UPDATE SET state = excluded.state, deleted = excluded.deleted"
+)
+_STATE_SQL = "SELECT state FROM run_folds WHERE event_id = ?"
+_ROW_SQL = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs WHERE event_id = ?"
+_RECORD_SQL = (
+    "INSERT OR IGNORE INTO run_records (event_id, id, run_id, change, timestamp, body)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_COMMIT_SQL = (
+    "INSERT OR IGNORE INTO commits (event_id, id, run_id, commit_hash, commit_source,"
+    " commit_author, commit_timestamp, timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_ANY_DELETED_SQL = "SELECT 1 FROM run_folds WHERE deleted = 1 LIMIT 1"
+_IS_DELETED_SQL = "SELECT 1 FROM run_folds WHERE deleted = 1 AND event_id = ?"
+_PURGE_SQL = (
+    "DELETE FROM agent_runs WHERE event_id = ?",
+    "DELETE FROM run_events WHERE event_id = ?",
+    "DELETE FROM commits WHERE event_id = ?",
+    f"DELETE FROM run_records WHERE event_id = ? AND change <> '{Change.DELETED.value}'",
+)
+
+_EVENT = RecordType.EVENT.value
+_RUN = RecordType.RUN.value
+_COMMIT = RecordType.COMMIT.value
+_UPDATED = Change.UPDATED.value
+_DELETED = Change.DELETED.value
+
+
+def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
+    """
+    Write a batch's rows, each run once.
+
+    Types of records that this version does not know go into the audit trail as they are, for the
+    version that does.
+    """
+    events = [record for record in batch if record.record_type == _EVENT]
+    if len(events) < len(batch):
+        others = [record for record in batch if record.record_type != _EVENT]
+        _write_commits(connection, [record for record in others if record.record_type == _COMMIT])
+        _write_trail(connection, others)
+        _fold_runs(connection, others)
+    if events:
+        connection.executemany(
+            _EVENT_SQL,
+            [
+                (
+                    record.event_id,
+                    record.id,
+                    record.run_id,
+                    record.event_type,
+                    record.timestamp,
+                    str(record.payload, "utf-8"),
+                )
+                for record in events
+            ],
+        )
+    if connection.execute(_ANY_DELETED_SQL).fetchone():
+        _purge_late(connection, {record.event_id for record in batch})
+
+
+def find_refused(connection: sqlite3.Connection, batch: Iterable[Record]) -> list[str]:
+    """
+    Return the ids of the records that cannot be written, each tried alone.
+
+    Leaves the transaction with the others' rows in it; the caller rolls it back.
+    """
+    refused = []
+    for record in batch:
+        connection.execute("SAVEPOINT one_record")
+        try:
+            apply(connection, [record])
+        except Exception as error:
+            # Whatever one record does, no other is to suffer; a full disk is no record's fault.
+            if concerns_the_database(error) or isinstance(error, MemoryError):
+                raise
+            connection.execute("ROLLBACK TO one_record")
+            refused.append(record.id)
+        connection.execute("RELEASE one_record")
+    return refused
+
+
+def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
+    """
+    Return a run's fold as it is stored; a new one for a run that is not known.
+    """
+    found = connection.execute(_STATE_SQL, (event_id,)).fetchone()
+    if found is None:
+        return Fold()
+    row = connection.execute(_ROW_SQL, (event_id,)).fetchone() or ()
+    return Fold.load(found[0], dict(zip(RUN_COLUMNS, row)))
+
+
+@lru_cache(maxsize=256)
+def _upsert_sql(names: tuple[str, ...]) -> str:
+    """
+    Return the statement for a row with these columns; all others become null.
+
+    A run fills half of its columns, and binding the nulls costs more than the rest of an insert.
+    """
+    return (
+        f"INSERT INTO agent_runs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        + _RUN_TAIL
+    )
+
+
+def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.event_id and record.record_type in (_RUN, _COMMIT):
+            groups.setdefault(record.event_id, []).append(record)
+    rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    states: list[tuple[str, bytes, bool]] = []
+    purged: list[str] = []
+    for event_id, group in groups.items():
+        fold = load_fold(connection, event_id)
+        for record in group:
+            fold.apply(record)
+        states.append((event_id, fold.dump(), fold.deleted))
+        if fold.deleted:
+            purged.append(event_id)
+        else:
+            row = {name: value for name, value in fold.row().items() if value is not None}
+            rows.setdefault(tuple(row), []).append(tuple(row.values()))
+    for names, values in rows.items():
+        connection.executemany(_upsert_sql(names), values)
+    connection.executemany(_FOLD_SQL, states)
+    _purge(connection, purged)
+
+
+def _purge(connection: sqlite3.Connection, event_ids: Sequence[str]) -> None:
+    if event_ids:
+        for statement in _PURGE_SQL:
+            connection.executemany(statement, [(event_id,) for event_id in event_ids])
+
+
+def _purge_late(connection: sqlite3.Connection, event_ids: Iterable[str]) -> None:
+    """
+    Take away what came for runs that had been deleted before.
+    """
+    _purge(
+        connection,
+        [
+            event_id
+            for event_id in event_ids
+            if event_id and connection.execute(_IS_DELETED_SQL, (event_id,)).fetchone()
+        ],
+    )
+
+
+def _write_trail(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    connection.executemany(
+        _RECORD_SQL,
+        [
+            (
+                record.event_id,
+                record.id,
+                record.run_id,
+                record.change or record.record_type,
+                record.timestamp,
+                str(record.line, "utf-8"),
+            )
+            for record in records
+            if record.change != _UPDATED
+        ],
+    )
+
+
+def _write_commits(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+    rows = []
+    for record in records:
+        said = record.fields()
+        rows.append(
+            (
+                record.event_id,
+                record.id,
+                record.run_id,
+                said.get("git_commit_hash") or "",
+                said.get("git_commit_source"),
+                said.get("git_commit_author"),
+                said.get("git_commit_timestamp"),
+                record.timestamp,
+            )
+        )
+    connection.executemany(_COMMIT_SQL, rows)
