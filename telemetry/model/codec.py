@@ -2,9 +2,9 @@
 Records to lines and back.
 
 A line is one flat JSON object. ``{"lt":`` opens it and ``,"crc":"xxxxxxxx"}`` closes it: the crc32
-of all bytes before that comma. The opening bytes stand nowhere else: inside strings their quotes are
-escaped, and an object of the user's that begins so is written with a space after its brace. So a
-damaged line can be cut at each place where a record can begin, and a piece counts only if it is
+of all bytes before that comma. The opening bytes stand nowhere else: inside strings their quotes
+are escaped, and an object of the user's that begins so is written with a space after its brace. So
+a damaged line can be cut at each place where a record can begin, and a piece counts only if it is
 whole and its checksum holds. Nothing inside a payload can pass for a record.
 """
 

@@ -1,7 +1,7 @@
 """
 Identities and the clock.
 
-A run's key is a UUIDv7 (RFC 9562, section 5.7): it begins with the time, so indexes grow at one end.
+A run's key is a UUIDv7 (RFC 9562, section 5.7), which begins with the time: indexes grow at one end.
 A record's id is its writer, drawn at random per process, and a number that counts up.
 """
 
@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Longest run id that a caller may bring along, in characters.
 MAX_RUN_ID_LENGTH = 255
@@ -27,14 +30,14 @@ class _RandomPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._draws = iter(())  # type: ignore[var-annotated]
+        self._draws: Iterator[str] = iter(())
 
     def draw(self) -> str:
         """
         Return ``size`` random bytes as hexadecimal text.
         """
         for text in self._draws:
-            return str(text)
+            return text
         digits = os.urandom(_POOL_BYTES // self._size * self._size).hex()
         width = self._size * 2
         draws = iter([digits[i : i + width] for i in range(0, len(digits), width)])

@@ -42,6 +42,8 @@ class Change(str, Enum):
     DELETED = "deleted"
 
 
+#: Digits of the largest number that 64 bits hold; a longer one is none of ours.
+_MAX_DIGITS = 19
 RAW_NULL = msgspec.Raw(b"null")
 
 #: Keys of a line that belong to the record, not to the run it describes.
@@ -82,7 +84,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Return its number within the writer; gaps mean lost records.
         """
         digits = self.id.partition("-")[2]
-        return int(digits) if digits.isdecimal() else 0
+        return int(digits) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else 0
 
     def fields(self) -> dict[str, Any]:
         """

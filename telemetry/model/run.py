@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA_VERSION = 8
 #: Largest integer a column holds: SQLite's and JSON readers' signed 64 bits.
@@ -181,9 +184,7 @@ class Run:
         )
     )
     agent_name: str = attrs.field(
-        metadata=spec(
-            "The agent that ran.", kind=Kind.TEXT, group=Group.IDENTITY, max_length=255
-        )
+        metadata=spec("The agent that ran.", kind=Kind.TEXT, group=Group.IDENTITY, max_length=255)
     )
     job_type: str = attrs.field(
         metadata=spec(
@@ -363,9 +364,7 @@ class Run:
     )
     website: Optional[str] = attrs.field(
         default=None,
-        metadata=spec(
-            "The website.", kind=Kind.TEXT, group=Group.SUBJECT, max_length=255, since=5
-        ),
+        metadata=spec("The website.", kind=Kind.TEXT, group=Group.SUBJECT, max_length=255, since=5),
     )
     website_section: Optional[str] = attrs.field(
         default=None,
@@ -428,9 +427,7 @@ class Run:
     )
     host: Optional[str] = attrs.field(
         default=None,
-        metadata=spec(
-            "Name of the machine.", kind=Kind.TEXT, group=Group.ORIGIN, max_length=255
-        ),
+        metadata=spec("Name of the machine.", kind=Kind.TEXT, group=Group.ORIGIN, max_length=255),
     )
     environment: Optional[str] = attrs.field(
         default=None,
@@ -513,16 +510,12 @@ class Run:
     created_at: Optional[datetime] = attrs.field(
         default=None,
         validator=_utc,
-        metadata=spec(
-            "When the run was first heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING
-        ),
+        metadata=spec("When the run was first heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING),
     )
     updated_at: Optional[datetime] = attrs.field(
         default=None,
         validator=_utc,
-        metadata=spec(
-            "When it was last heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING
-        ),
+        metadata=spec("When it was last heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING),
     )
 
 

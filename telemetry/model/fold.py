@@ -1,0 +1,430 @@
+"""
+A run's row from its records, in whatever order and however often they come.
+
+Each field keeps the value whose key is highest: class, time, writer, number. Classes, lowest first:
+
+    inferred   what the reaper concluded; what a person set of the status, the end or the duration
+               of a run that was still running when they looked
+    agent      what the run's own process said
+    edit       what a person set
+
+So a clean-up never hides the real end of an agent that was only asleep, and a correction of a
+finished run stands for ever. `running` from an agent never hides an end. The highest of a set does
+not depend on order or repetition, so neither does the fold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+import msgspec
+
+from telemetry.model.claims import fit, read_claims
+from telemetry.model.errors import CodecError
+from telemetry.model.records import Change, RecordType
+from telemetry.model.run import COLUMNS, Status, parse_status
+from telemetry.model.values import canonical_time, to_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from telemetry.model.records import Record
+    from telemetry.model.run import Run
+    from telemetry.model.values import SqlValue
+
+_INFERRED, _AGENT, _EDIT = range(3)
+_RUN = RecordType.RUN.value
+_COMMIT = RecordType.COMMIT.value
+_ENDED = Change.ENDED.value
+_RECORDED = Change.RECORDED.value
+_EDITED = Change.EDITED.value
+_DELETED = Change.DELETED.value
+_CLASSES = {
+    Change.STARTED.value: _AGENT,
+    Change.UPDATED.value: _AGENT,
+    _ENDED: _AGENT,
+    _RECORDED: _AGENT,
+    Change.POSTED.value: _AGENT,
+    Change.INFERRED.value: _INFERRED,
+    _EDITED: _EDIT,
+}
+#: Changes whose time is that of the run's creation; all others only bound it.
+_CREATING = frozenset({Change.STARTED.value, _RECORDED})
+_RUNNING = Status.RUNNING.value
+_BLANK: dict[str, SqlValue] = {
+    name: "" if column.required else to_sql(column, column.default)
+    for name, column in COLUMNS.items()
+}
+#: What an end says even by leaving it out, so that it clears what the reaper had guessed.
+_NO_END: dict[str, SqlValue] = dict.fromkeys(
+    ("end_time", "duration_ms", "error_summary", "error_details")
+)
+#: A commit stands as a whole: the author of one never stays with the hash of another.
+_NO_COMMIT: dict[str, SqlValue] = dict.fromkeys(
+    name for name in COLUMNS if name.startswith("git_commit_")
+)
+#: A status of each class among all: running never hides an end, but where a person sets it.
+_RUNNING_RANKS = (0, 1, 4)
+_END_RANKS = (2, 3, 5)
+#: What an editor cannot know of a run that is still running.
+_UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
+#: Fields that have a value in the row of a run of which nothing is said.
+_NEVER_BLANK = tuple(name for name, value in _BLANK.items() if value)
+#: Names that are put aside for one run; beyond that, those that sort first are kept.
+MAX_ASIDE = 1000
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Key(NamedTuple):
+    """
+    The rank of what one record said.
+    """
+
+    rank: int
+    time: str
+    writer: str
+    number: int
+
+    def text(self) -> str:
+        """
+        Return the key as it is stored.
+        """
+        return f"{self.rank} {self.time} {self.writer}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """
+        Return the key that was stored as this text.
+        """
+        rank, time, id_ = text.split(" ", 2)
+        writer, _, number = id_.partition("-")
+        return cls(int(rank), time, writer, int(number))
+
+
+_LOWEST = Key(-1, "", "", 0)
+
+
+class Fold:
+    """
+    The state of one run: its fields, and the key of each.
+
+    Give it the records of one run only. The state has two parts that are stored together: the row,
+    and what `dump` returns.
+    """
+
+    __slots__ = (
+        "_aside",
+        "_created",
+        "_highest",
+        "_keys",
+        "_updated",
+        "_values",
+        "deleted",
+        "event_id",
+        "run_id",
+    )
+
+    def __init__(self) -> None:
+        self.event_id = ""
+        self.run_id = ""
+        #: Whether the run was deleted; nothing brings it back.
+        self.deleted = False
+        self._values: dict[str, SqlValue] = {}
+        self._keys: dict[str, Key] = {}
+        #: No field's key is higher.
+        self._highest = _LOWEST
+        self._aside: dict[str, tuple[Key, Any]] = {}
+        #: Whether it is only a bound, and the time; the lowest stands.
+        self._created = _UNKNOWN_CREATION
+        self._updated = ""
+
+    @property
+    def aside(self) -> dict[str, Any]:
+        """
+        Return what records said under unknown names, and the values that fit no column.
+        """
+        return {name: value for name, (_, value) in self._aside.items()}
+
+    @property
+    def refused_count(self) -> int:
+        """
+        Return how many fields were given a value that their column cannot hold.
+        """
+        return sum(name in COLUMNS for name in self._aside)
+
+    def apply(self, record: Record) -> None:
+        """
+        Take one record into account. Never raises, whatever the record says.
+        """
+        if self.deleted:
+            return
+        time = canonical_time(record.timestamp) or ""
+        self._name(record.event_id, record.run_id)
+        if record.record_type == _RUN:
+            if record.change == _DELETED:
+                self._bury()
+                return
+            rank = _CLASSES.get(record.change)
+        else:
+            rank = _AGENT if record.record_type == _COMMIT else None
+        if rank is None:
+            self._see(time, (True, time))
+        else:
+            self._take(record, Key(rank, time, record.writer, record.number))
+
+    def _take(self, record: Record, key: Key) -> None:
+        """
+        Take what a record says at its key.
+        """
+        fields, aside = read_claims(record)
+        created_at = fields.pop("created_at", None) if "created_at" in fields else None
+        created = created_at if record.change == _RECORDED and created_at else key.time
+        self._see(key.time, (record.change not in _CREATING, str(created)))
+        for name, value in aside.items():
+            self._put_aside(name, value, key)
+        if record.change == _EDITED:
+            self._edit(record, fields, key)
+            return
+        if None in fields.values():
+            fields = {name: value for name, value in fields.items() if value is not None}
+        implied = _implied(record, fields)
+        self._set_all({**implied, **fields} if implied else fields, key)
+
+    def _edit(self, record: Record, fields: dict[str, SqlValue], key: Key) -> None:
+        """
+        Set what a person set; null clears, but there is no run without a status or a name.
+        """
+        about = record.fields()
+        settled = about.get("force") is True or (
+            parse_status(about.get("base_status")) is not Status.RUNNING
+        )
+        sure: dict[str, SqlValue] = {}
+        unsure: dict[str, SqlValue] = {}
+        for name, value in fields.items():
+            if value is None and (name == "status" or COLUMNS[name].required):
+                continue
+            target = unsure if name in _UNSETTLED and not settled else sure
+            target[name] = _BLANK[name] if value is None else value
+        self._set_all(sure, key)
+        self._set_all(unsure, key._replace(rank=_INFERRED))
+
+    def _name(self, event_id: str, run_id: str) -> None:
+        # All records of a run name it alike. Should some not, the lowest stands, in any order.
+        if event_id != self.event_id:
+            self.event_id = min(filter(None, (self.event_id, event_id)))
+        if run_id != self.run_id:
+            self.run_id = min(filter(None, (self.run_id, run_id)))
+
+    def _see(self, time: str, created: tuple[bool, str]) -> None:
+        self._updated = max(self._updated, time)
+        if created[1] and created < self._created:
+            self._created = created
+
+    def _bury(self) -> None:
+        # What was deleted is nowhere kept: only the key, and that it was.
+        self.deleted = True
+        self.run_id = self._updated = ""
+        self._created = _UNKNOWN_CREATION
+        self._values, self._keys, self._aside = {}, {}, {}
+
+    def _set_all(self, fields: dict[str, SqlValue], key: Key) -> None:
+        status = fields.pop("status", None)
+        if not fields:
+            pass
+        elif key > self._highest:
+            self._highest = key
+            self._values.update(fields)
+            self._keys.update(dict.fromkeys(fields, key))
+        else:
+            for name, value in fields.items():
+                self._set(name, value, key)
+        if status is not None:
+            self._set("status", status, key)
+
+    def _set(self, name: str, value: SqlValue, key: Key) -> None:
+        old = self._keys.get(name)
+        if old is None or _place(name, value, key) > _place(name, self._values[name], old):
+            self._values[name] = value
+            self._keys[name] = key
+            self._highest = max(self._highest, key)
+
+    def _put_aside(self, name: str, value: Any, key: Key) -> None:
+        old = self._aside.get(name)
+        if old is None or (key, _encode(value)) > (old[0], _encode(old[1])):
+            self._aside[name] = (key, value)
+            if len(self._aside) > MAX_ASIDE:
+                del self._aside[max(self._aside)]
+
+    def merge(self, other: Fold) -> None:
+        """
+        Take into account every record that another state of the same run has seen.
+        """
+        self._name(other.event_id, other.run_id)
+        if other.deleted:
+            self._bury()
+        if self.deleted:
+            return
+        self._see(other._updated, other._created)
+        for name, key in other._keys.items():
+            self._set(name, other._values[name], key)
+        for name, (key, value) in other._aside.items():
+            self._put_aside(name, value, key)
+
+    def row(self) -> dict[str, SqlValue]:
+        """
+        Return the run as its row: each column with text, an integer or None.
+        """
+        row = {**_BLANK, **self._values}
+        row["event_id"] = self.event_id
+        row["run_id"] = self.run_id
+        row["created_at"] = self._created[1] if self._created is not _UNKNOWN_CREATION else None
+        row["updated_at"] = self._updated or None
+        return row
+
+    def run(self) -> Run:
+        """
+        Return the run.
+        """
+        from telemetry.model.converters import run_from_row
+
+        return run_from_row(self.row())
+
+    def dump(self) -> bytes:
+        """
+        Return what must be stored beside the row, so that `load` gives the same state again.
+
+        JSON. Most fields share one key, under ``*``; they are those that the row has a value for,
+        with the end's own fields where it is finished, but for the exceptions in ``+`` and ``-``.
+        """
+        if self.deleted:
+            return b'{"deleted":true}'
+        state: dict[str, Any] = {}
+        common, others = self._group()
+        if common is not None:
+            state["*"] = common.text()
+        if others:
+            state["keys"] = {key.text(): sorted(names) for key, names in others.items()}
+        finished = self._values.get("status", _RUNNING) != _RUNNING
+        ends = _NO_END if finished else ()
+        said = [name for name, value in self._values.items() if not value and name not in ends]
+        if said:
+            state["+"] = sorted(said)
+        unsaid = [name for name in (*_NEVER_BLANK, *ends) if name not in self._keys]
+        if unsaid:
+            state["-"] = sorted(unsaid)
+        if self._created[0]:
+            state["bound"] = True
+        if self._aside:
+            state["aside"] = {n: [key.text(), value] for n, (key, value) in self._aside.items()}
+        return bytes(_encode(state))
+
+    def _group(self) -> tuple[Optional[Key], dict[Key, list[str]]]:
+        """
+        Return the key of most fields, and the names under each of the others.
+        """
+        highest = self._highest
+        rest = [name for name, key in self._keys.items() if key is not highest]
+        if not rest:
+            return (highest if self._keys else None), {}
+        groups: dict[Key, list[str]] = {}
+        for name, key in self._keys.items():
+            groups.setdefault(key, []).append(name)
+        common = max(groups, key=lambda key: (len(groups[key]), key))
+        del groups[common]
+        return common, groups
+
+    @classmethod
+    def load(cls, state: bytes, row: Mapping[str, Any]) -> Fold:
+        """
+        Return the state that was stored as this, beside this row.
+
+        Args:
+            row: Any mapping with a value for each column; of a deleted run, also an empty one.
+
+        Raises:
+            CodecError: It is no such state; the run's records must be folded anew.
+        """
+        try:
+            return cls._restore(_decode(state), row)
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+            raise CodecError(f"a fold's state must be as it was dumped ({error})") from error
+
+    @classmethod
+    def _restore(cls, state: dict[str, Any], row: Mapping[str, Any]) -> Fold:
+        fold = cls()
+        if state.get("deleted"):
+            fold.deleted = True
+            return fold
+        fold.event_id = row["event_id"]
+        fold.run_id = row["run_id"]
+        fold._updated = row["updated_at"] or ""
+        if row["created_at"]:
+            fold._created = ("bound" in state, row["created_at"])
+        names = {name for name in _SETTABLE if row[name]}
+        if row["status"] != _RUNNING:
+            names.update(_NO_END)
+        names.update(state.get("+", ()))
+        names.difference_update(state.get("-", ()))
+        if "*" in state:
+            fold._keys = dict.fromkeys(names, Key.parse(state["*"]))
+        for text, others in state.get("keys", {}).items():
+            fold._keys.update(dict.fromkeys(others, Key.parse(text)))
+        fold._values = {name: row[name] for name in fold._keys}
+        fold._highest = max(fold._keys.values(), default=_LOWEST)
+        for name, (text, value) in state.get("aside", {}).items():
+            fold._restore_aside(name, value, Key.parse(text))
+        return fold
+
+    def _restore_aside(self, name: str, value: Any, key: Key) -> None:
+        """
+        Take back what was put aside; a name that has become a field since is one now.
+        """
+        found = fit(COLUMNS[name], value) if name in COLUMNS else None
+        if found is None:
+            self._aside[name] = (key, value)
+        else:
+            self._set(name, found, key)
+
+
+#: Above every creation that is known.
+_UNKNOWN_CREATION = (True, "\uffff")
+_SETTABLE = tuple(
+    name for name in COLUMNS if name not in {"event_id", "run_id", "created_at", "updated_at"}
+)
+
+
+def _implied(record: Record, fields: dict[str, SqlValue]) -> dict[str, SqlValue]:
+    """
+    Return the fields that a record of this kind sets to null where it does not say them.
+    """
+    if record.record_type == _COMMIT:
+        return _NO_COMMIT if "git_commit_hash" in fields else {}
+    if record.change == _ENDED:
+        return _NO_END
+    if record.change == _RECORDED and fields.get("status", _RUNNING) != _RUNNING:
+        return _NO_END
+    return {}
+
+
+def _place(name: str, value: SqlValue, key: Key) -> tuple[Key, str]:
+    """
+    Return what decides between two values of a field: the higher one stands.
+
+    Two records with one key and different values are none of ours; there the value decides, so that
+    even then the order of arrival does not.
+    """
+    if name == "status":
+        key = key._replace(rank=(_RUNNING_RANKS if value == _RUNNING else _END_RANKS)[key.rank])
+    return key, repr(value)
+
+
+def fold(records: Iterable[Record]) -> Run:
+    """
+    Return the run that these records tell of.
+    """
+    state = Fold()
+    for record in records:
+        state.apply(record)
+    return state.run()
