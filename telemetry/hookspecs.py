@@ -8,8 +8,8 @@ journal, because a hook call stops at the first implementation that raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Optional
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Optional
 
 import pluggy
 
@@ -82,20 +82,24 @@ def telemetry_register_commands() -> Iterable[click.Command]:
 
 
 @hookspec
-def telemetry_run_started(run: Run) -> None:
+def telemetry_run_started(run: Run) -> Optional[Mapping[str, Any]]:
     """
     Learn that a run has begun.
 
     Called behind the journal, on a worker's thread, at least once for each run, by whichever
     process drains; implementation by implementation, so that an exception is one warning and
     nothing else.
+
+    Returns:
+        Fields of the run that the plugin found out, which are recorded as an update of the agent's;
+        nothing to add none.
     """
 
 
 @hookspec
-def telemetry_run_ended(run: Run) -> None:
+def telemetry_run_ended(run: Run) -> Optional[Mapping[str, Any]]:
     """
     Learn that a run has ended, with the run as it ended.
 
-    Called like `telemetry_run_started`.
+    Called, and answered, like `telemetry_run_started`.
     """

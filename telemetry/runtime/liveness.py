@@ -19,6 +19,8 @@ import attrs
 from telemetry.model.records import Change
 from telemetry.model.run import Status
 from telemetry.runtime.locks import RecordLock, locked_by_another
+from telemetry.runtime.notices import notice
+from telemetry.runtime.places import make_private
 from telemetry.storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -70,10 +72,18 @@ class Liveness:
         """
         Let others see that this process lives, until it ends; free after the first call.
         """
-        if self._lock is None:
-            lock = RecordLock(self._lock_path, lock_offset(self._emitter.writer))
+        if self._lock is not None:
+            return
+        self._lock = lock = RecordLock(self._lock_path, lock_offset(self._emitter.writer))
+        try:
+            make_private(self._lock_path.parent)
             lock.try_acquire()
-            self._lock = lock
+        except OSError as error:
+            notice(
+                "alive",
+                f"{self._lock_path} must be writable ({error.strerror or error}); if this process "
+                "is killed, others will not notice",
+            )
 
     def after_fork(self) -> None:
         """

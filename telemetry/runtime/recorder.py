@@ -170,6 +170,14 @@ class Recorder:
         accepted = self._accept_all(fields, {})
         self._emitter.change(RecordType.COMMIT, "", part, encode_part(accepted))
 
+    def add(self, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
+        """
+        Record fields of a run that were found out about it, open or not, of any process.
+        """
+        accepted = self._accept_all(fields, {})
+        if accepted:
+            self.change(Change.UPDATED, event_id, run_id, accepted)
+
     def change(self, change: Change, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """
         Record a change of any kind with plain values, such as what the reaper infers.

@@ -7,12 +7,11 @@ share one `Runtime`; a forked child goes on with the same objects under a new wr
 
 from __future__ import annotations
 
-import atexit
 import os
 import platform
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
@@ -27,6 +26,7 @@ from telemetry.runtime.forks import on_fork_in_child
 from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
 from telemetry.runtime.notices import notice
+from telemetry.runtime.observers import ObserverSink
 from telemetry.runtime.openruns import OpenRun, OpenRuns
 from telemetry.runtime.places import usable
 from telemetry.runtime.plugins import Plugins
@@ -35,6 +35,7 @@ from telemetry.runtime.recorder import Recorder
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
+    from telemetry.model.records import Record
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -56,12 +57,13 @@ class Runtime:
         self.journal = self.plugins.journal(self.config)
         encoder = PayloadEncoder(self.config.limits, _scrubber(self.config))
         self.encoder = encoder
-        self.followers = Followers(self.plugins.sinks(self.config), self.journal, self.config)
+        sinks = [*self.plugins.sinks(self.config), *self._observing()]
+        self.followers = Followers(sinks, self.journal, self.config)
         self.emitter = Emitter(
             self.journal.append,
             encoder,
-            refused=self.followers.ring.add,
-            written=self.followers.doorbell.ring,
+            refused=self.followers.spill,
+            written=self.followers.ring,
             processors=guarded_processors(self.plugins.processors(self.config)),
         )
         self.recorder = Recorder(self.emitter, encoder, _origin(self.config))
@@ -69,7 +71,18 @@ class Runtime:
         self._lookup = Lookup(self.config.db_path, self.journal)
         self.parent_run_id, self.trace_id = _parent_of(os.environ)
         on_fork_in_child(self.after_fork)
-        atexit.register(self._at_exit)
+
+    def _observing(self) -> list[ObserverSink]:
+        """
+        Return the follower that plugins observe runs through; none where no plugin wants to.
+        """
+        observers = self.plugins.observers()
+        if not observers.started and not observers.ended:
+            return []
+        return [ObserverSink(observers.started, observers.ended, self._found)]
+
+    def _found(self, record: Record, fields: Mapping[str, Any]) -> None:
+        self.recorder.add(record.event_id, record.run_id, fields)
 
     def part_of(self, run_id: str) -> bytes:
         """
@@ -138,7 +151,10 @@ class Runtime:
     def close(self, timeout_s: float) -> bool:
         """
         Flush for at most so many seconds, and release threads and files.
+
+        Later records still reach the journal; the next client or process takes them on from there.
         """
+        _forget(self)
         done = self.followers.close(timeout_s)
         self.journal.close()
         return done
@@ -150,14 +166,7 @@ class Runtime:
         self.runs.after_fork()
         self.journal.after_fork()
         self.emitter.after_fork()
-        self.followers.after_fork()
         self.liveness.after_fork()
-
-    def _at_exit(self) -> None:
-        try:
-            self.close(self.config.exit_timeout_s)
-        except Exception as error:  # noqa: BLE001 (nothing may disturb the agent's exit)
-            notice("exit", f"telemetry could not finish at exit: {error}")
 
 
 _shared: dict[tuple[Any, ...], Runtime] = {}
@@ -177,6 +186,15 @@ def shared_runtime(config: TelemetryConfig, plugins: Sequence[object] = ()) -> R
         if runtime is None:
             runtime = _shared[key] = Runtime(config, plugins)
         return runtime
+
+
+def _forget(runtime: Runtime) -> None:
+    """
+    Let the next client of the same settings have a runtime of its own.
+    """
+    with _shared_lock:
+        for key in [key for key, value in _shared.items() if value is runtime]:
+            del _shared[key]
 
 
 def _forget_lock() -> None:

@@ -1,0 +1,85 @@
+"""
+The `git` executable, through one narrow door: a time limit, no prompts, no shell, no locks taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Optional
+
+TIMEOUT_S = 2.0
+MAX_OUTPUT_BYTES = 64 * 1024
+
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_PAGER": "cat",
+    "LC_ALL": "C",
+}
+#: What a caller's own git command may have set; it must not point us at another repository.
+_MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+
+
+def is_inside_repository(directory: Path) -> bool:
+    """
+    Tell whether a directory lies in a working tree, without starting git.
+    """
+    try:
+        return any((place / ".git").exists() for place in (directory, *directory.parents))
+    except OSError:
+        return False
+
+
+def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optional[str]:
+    """
+    Run one git command in a directory and return what it printed, without outer blanks.
+
+    Args:
+        timeout_s: Seconds after which the command and all it started are killed.
+
+    Returns:
+        None where git is missing, fails, or takes too long.
+    """
+    executable = shutil.which("git")
+    if executable is None:
+        return None
+    environment = {name: text for name, text in os.environ.items() if name not in _MISLEADING}
+    try:
+        process = subprocess.Popen(
+            [executable, "--no-pager", *arguments],
+            cwd=directory,
+            env={**environment, **_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            return None
+    if process.returncode != 0:
+        return None
+    return output[:MAX_OUTPUT_BYTES].decode("utf-8", "replace").strip()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """
+    Kill git and whatever it started, such as a credential helper.
+    """
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()

@@ -1,0 +1,123 @@
+"""
+The git linker: which repository and branch a run worked in, and which commit came of it.
+
+When a run has started, its repository and branch are looked up where it was started. When it has
+ended, a commit whose message names the run, in a line ``Telemetry-Run-ID: <run_id>``, is linked to
+it. Both happen behind the journal, on a worker's thread; a directory outside of any repository
+costs no process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Optional
+from urllib.parse import urlsplit
+
+from telemetry.git import git, is_inside_repository
+from telemetry.hookspecs import hookimpl
+from telemetry.model.run import CommitSource, Run
+
+TRAILER = "Telemetry-Run-ID"
+#: How long what is known of a directory is believed, in seconds.
+BELIEVED_S = 30.0
+MAX_DIRECTORIES = 256
+#: A commit's time has whole seconds, so one made in the run's first second looks older.
+_SLACK = timedelta(seconds=1)
+_UNIT_SEPARATOR = "\x1f"
+
+Fields = Mapping[str, Any]
+
+
+class GitLinker:
+    """
+    Answers the two hooks; keeps what it learnt of each directory for a short while.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[float, Fields]] = {}
+
+    @hookimpl
+    def telemetry_run_started(self, run: Run) -> Optional[Fields]:
+        """
+        Return the repository and branch of the directory the run was started in.
+
+        What the agent said itself stays.
+        """
+        if run.work_dir is None or run.git_repo is not None:
+            return None
+        directory = Path(run.work_dir)
+        return self._place(directory) if is_inside_repository(directory) else None
+
+    @hookimpl
+    def telemetry_run_ended(self, run: Run) -> Optional[Fields]:
+        """
+        Return the newest commit whose message names the run.
+        """
+        if run.work_dir is None or run.git_commit_hash is not None or run.start_time is None:
+            return None
+        directory = Path(run.work_dir)
+        if not is_inside_repository(directory):
+            return None
+        return _commit_of(directory, run.run_id, (run.start_time - _SLACK).isoformat())
+
+    def _place(self, directory: Path) -> Fields:
+        now = time.monotonic()
+        known = self._known.get(directory)
+        if known is not None and now - known[0] < BELIEVED_S:
+            return known[1]
+        if len(self._known) >= MAX_DIRECTORIES:
+            self._known.clear()
+        fields = _place_of(directory)
+        self._known[directory] = (now, fields)
+        return fields
+
+
+def _place_of(directory: Path) -> Fields:
+    url = git(directory, "config", "--get", "remote.origin.url")
+    top = git(directory, "rev-parse", "--show-toplevel")
+    name = repository_name(url) if url else Path(top).name if top else None
+    branch = git(directory, "symbolic-ref", "--quiet", "--short", "HEAD")
+    tag = f"{name}/{branch}" if name and branch else None
+    said = {"git_repo": name, "git_branch": branch, "git_run_tag": tag}
+    return {field: text for field, text in said.items() if text}
+
+
+def repository_name(url: str) -> Optional[str]:
+    """
+    Return the last part of a remote's address, without ``.git``; never a user name or password.
+    """
+    path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
+    name = path.rstrip("/").rpartition("/")[2]
+    return (name.removesuffix(".git")) or None
+
+
+def _commit_of(directory: Path, run_id: str, since: str) -> Optional[Fields]:
+    found = git(
+        directory,
+        "log",
+        "--all",
+        "--max-count=1",
+        f"--since={since}",
+        "--fixed-strings",
+        f"--grep={TRAILER}: {run_id}",
+        "--format=%H%x1f%an <%ae>%x1f%aI",
+    )
+    parts = found.split(_UNIT_SEPARATOR) if found else []
+    if len(parts) != 3:  # noqa: PLR2004 (the three parts of the format above)
+        return None
+    commit_hash, author, timestamp = parts
+    return {
+        "git_commit_hash": commit_hash,
+        # The run wrote its own id into the message, so it was the agent that committed.
+        "git_commit_source": CommitSource.LLM.value,
+        "git_commit_author": author,
+        "git_commit_timestamp": timestamp,
+    }
+
+
+_linker = GitLinker()
+telemetry_run_started = _linker.telemetry_run_started
+telemetry_run_ended = _linker.telemetry_run_ended
