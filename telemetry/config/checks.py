@@ -35,7 +35,7 @@ def _unusable_places(config: TelemetryConfig) -> Iterator[str]:
     """
     for name in ("base_dir", "ndjson_dir"):
         yield from _no_directory(name, getattr(config, name))
-    if config.db_path.is_dir():
+    if _is_directory(config.db_path):
         yield f"db_path must be a file (got the directory {str(config.db_path)!r}); name another"
     else:
         yield from _no_directory("the directory of db_path", config.db_path.parent)
@@ -48,10 +48,17 @@ def _no_directory(name: str, place: Path) -> Iterator[str]:
     standing = place
     while not os.path.lexists(standing) and standing != standing.parent:
         standing = standing.parent
-    if not standing.is_dir():
+    if not _is_directory(standing):
         yield f"{name} must be a directory ({str(standing)!r} is none); name another"
     elif not os.access(standing, os.W_OK | os.X_OK):
         yield f"{name} must be writable ({str(standing)!r} is not); change its mode or name another"
+
+
+def _is_directory(place: Path) -> bool:
+    """
+    Return whether a directory is there; a path too long to exist is none.
+    """
+    return os.path.isdir(place)  # noqa: PTH112 (Path's raises where the system refuses to look)
 
 
 def _missing_places(config: TelemetryConfig) -> Iterator[str]:
@@ -60,7 +67,7 @@ def _missing_places(config: TelemetryConfig) -> Iterator[str]:
     """
     places = {"base_dir": config.base_dir, "ndjson_dir": config.ndjson_dir}
     for name, place in {**places, "the directory of db_path": config.db_path.parent}.items():
-        if not place.is_dir():
+        if not _is_directory(place):
             yield f"{name} must exist (got {str(place)!r}); `telemetry init` makes it"
 
 

@@ -144,6 +144,9 @@ def _alike(name: str, candidate: str) -> bool:
     words, expected = name.split("_"), candidate.split("_")
     if len(words) == len(expected):
         return all(map(_alike_word, words, expected))
+    if words[0] == expected[0]:
+        # What all of ours begin with says nothing.
+        del words[0], expected[0]
     return _ratio("".join(words), "".join(expected)) >= _SIMILAR_NAME
 
 

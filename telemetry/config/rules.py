@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from telemetry.config.secret import MASK, Secret
 
 MAX_PATTERN_LENGTH = 500
+MAX_PATH_PART_BYTES = 255
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -264,6 +265,9 @@ class Place:
             place = place[1:-1]
         # On POSIX it would be one file whose name has backslashes, wherever the process stands.
         if place in {"", ":memory:"} or (os.name != "nt" and _WINDOWS_PATH.match(place)):
+            raise ValueError(self.text)
+        # Raises, too, for characters that no file name can hold.
+        if any(len(part) > MAX_PATH_PART_BYTES for part in os.fsencode(place).split(b"/")):
             raise ValueError(self.text)
         # Path's own expanduser raises where there is no home.
         return _absolute(Path(os.path.expanduser(place)))  # noqa: PTH111

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, TypeVar, cast
+from typing import Any, Optional, TypeVar, Union, cast
 
 import attrs
 
@@ -30,11 +30,23 @@ from telemetry.config.rules import (
 from telemetry.config.secret import Secret
 from telemetry.config.setting import Group, setting
 from telemetry.model.bounds import Limits
+from telemetry.model.errors import SettingsError
 
 SectionType = TypeVar("SectionType")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LIMITS = Limits()
+
+
+def _directory(value: Union[str, os.PathLike[str]]) -> Path:
+    """
+    Return the base directory, which the other places derive from, as a path.
+    """
+    try:
+        return Place().parse(value)
+    except ValueError as error:
+        message = f"base_dir must be {Place.text} (got {value!r}); name a directory"
+        raise SettingsError(message, setting="base_dir") from error
 
 
 def _ndjson_dir(config: TelemetryConfig) -> Path:
@@ -61,6 +73,7 @@ class TelemetryConfig:
     """
 
     base_dir: Path = attrs.field(
+        converter=_directory,
         metadata=setting(
             "TELEMETRY_BASE_DIR",
             "AGENT_METRICS_DIR",
@@ -68,7 +81,7 @@ class TelemetryConfig:
             group=Group.STORAGE,
             help="Directory under which everything lies.",
             default_text="an existing known directory, else the user's data directory",
-        )
+        ),
     )
     db_path: Path = attrs.field(
         default=attrs.Factory(_db_path, takes_self=True),
@@ -549,5 +562,5 @@ class TelemetryConfig:
         """
         from telemetry.config.listing import listing
 
-        changed = [line for line in listing(self) if line.source != "default"]
+        changed = [line for line in listing(self) if (line.value or "none") != line.default]
         return f"TelemetryConfig({', '.join(f'{line.name}={line.value!r}' for line in changed)})"
