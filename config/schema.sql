@@ -1,0 +1,124 @@
+-- Generated from the run's fields: python docs/generate.py --write
+
+CREATE TABLE IF NOT EXISTS agent_runs (
+    event_id TEXT NOT NULL PRIMARY KEY,
+    run_id TEXT NOT NULL DEFAULT '',
+    agent_name TEXT NOT NULL DEFAULT '',
+    job_type TEXT NOT NULL DEFAULT '',
+    trigger_type TEXT CHECK (trigger_type IN ('cli', 'web', 'scheduler', 'mcp', 'manual')),
+    agent_owner TEXT,
+    parent_run_id TEXT,
+    status TEXT NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'success', 'failed', 'partial', 'timeout', 'cancelled')),
+    start_time TEXT,
+    end_time TEXT,
+    duration_ms INTEGER CHECK (duration_ms BETWEEN 0 AND 9223372036854775807),
+    items_discovered INTEGER NOT NULL DEFAULT 0 CHECK (items_discovered BETWEEN 0 AND 9223372036854775807),
+    items_succeeded INTEGER NOT NULL DEFAULT 0 CHECK (items_succeeded BETWEEN 0 AND 9223372036854775807),
+    items_failed INTEGER NOT NULL DEFAULT 0 CHECK (items_failed BETWEEN 0 AND 9223372036854775807),
+    items_skipped INTEGER NOT NULL DEFAULT 0 CHECK (items_skipped BETWEEN 0 AND 9223372036854775807),
+    input_summary TEXT,
+    output_summary TEXT,
+    error_summary TEXT,
+    error_details TEXT,
+    source_ref TEXT,
+    target_ref TEXT,
+    insight_id TEXT,
+    product TEXT,
+    product_family TEXT,
+    platform TEXT,
+    subdomain TEXT,
+    website TEXT,
+    website_section TEXT,
+    item_name TEXT,
+    git_repo TEXT,
+    git_branch TEXT,
+    git_run_tag TEXT,
+    git_commit_hash TEXT,
+    git_commit_source TEXT CHECK (git_commit_source IN ('manual', 'llm', 'ci')),
+    git_commit_author TEXT,
+    git_commit_timestamp TEXT,
+    host TEXT,
+    environment TEXT,
+    pid INTEGER CHECK (pid BETWEEN 0 AND 9223372036854775807),
+    work_dir TEXT,
+    trace_id TEXT,
+    metrics_json TEXT,
+    context_json TEXT,
+    api_posted INTEGER NOT NULL DEFAULT 0 CHECK (api_posted IN (0, 1)),
+    api_posted_at TEXT,
+    api_retry_count INTEGER NOT NULL DEFAULT 0 CHECK (api_retry_count BETWEEN 0 AND 9223372036854775807),
+    schema_version INTEGER NOT NULL DEFAULT 8 CHECK (schema_version BETWEEN 0 AND 9223372036854775807),
+    created_at TEXT,
+    updated_at TEXT
+);
+
+CREATE TABLE IF NOT EXISTS run_events (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    payload_json TEXT,
+    PRIMARY KEY (event_id, id)
+);
+
+CREATE TABLE IF NOT EXISTS run_folds (
+    event_id TEXT NOT NULL PRIMARY KEY,
+    state BLOB NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1))
+);
+
+CREATE TABLE IF NOT EXISTS run_records (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    change TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (event_id, id)
+);
+
+CREATE TABLE IF NOT EXISTS commits (
+    id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    commit_hash TEXT NOT NULL,
+    commit_source TEXT,
+    commit_author TEXT,
+    commit_timestamp TEXT,
+    timestamp TEXT NOT NULL,
+    PRIMARY KEY (event_id, id)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS cursors (
+    sink TEXT NOT NULL,
+    segment TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    PRIMARY KEY (sink, segment)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version INTEGER NOT NULL PRIMARY KEY,
+    applied_at TEXT NOT NULL,
+    description TEXT NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS idx_runs_start_time ON agent_runs (start_time);
+
+CREATE INDEX IF NOT EXISTS idx_runs_created_at ON agent_runs (created_at);
+
+CREATE INDEX IF NOT EXISTS idx_runs_agent_status_created ON agent_runs (agent_name, status, created_at);
+
+CREATE INDEX IF NOT EXISTS idx_runs_run_id ON agent_runs (run_id);
+
+CREATE INDEX IF NOT EXISTS idx_runs_insight ON agent_runs (insight_id, start_time) WHERE insight_id IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS idx_runs_parent ON agent_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS idx_runs_open ON agent_runs (start_time) WHERE status = 'running';
+
+CREATE INDEX IF NOT EXISTS idx_events_run ON run_events (run_id) WHERE event_id = '';
+
+CREATE INDEX IF NOT EXISTS idx_folds_deleted ON run_folds (event_id) WHERE deleted = 1;
+
