@@ -1,0 +1,105 @@
+"""
+Records that one sink can never take, with the reason: one file a sink, one JSON object a line.
+
+Written before the sink's cursor passes them, so none is lost; after a crash in between, one may stand
+there twice.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Iterator
+
+import attrs
+import msgspec
+
+from telemetry.model.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_REASON_LENGTH = 2000
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+
+
+@attrs.frozen(kw_only=True)
+class DeadLetter:
+    """
+    One record, the sink that refused it, and why.
+    """
+
+    timestamp: str
+    sink: str
+    error: str
+    reason: str
+    id: str
+    line: str
+
+
+class DeadLetters:
+    """
+    The dead letters of one sink: ``state/dead/<sink>.ndjson``.
+    """
+
+    def __init__(self, state_dir: Path, sink: str) -> None:
+        self.path = state_dir / "dead" / f"{sink}.ndjson"
+        self._sink = sink
+
+    def add(self, record: Record, error: BaseException) -> None:
+        """
+        Keep a record that the sink refused for good.
+
+        Raises:
+            OSError: It could not be written; the record must not be passed over.
+        """
+        letter = {
+            "timestamp": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+            "sink": self._sink,
+            "error": type(error).__name__,
+            "reason": describe(error)[:MAX_REASON_LENGTH],
+            "id": record.id,
+            "line": record.line.decode("utf-8", "replace"),
+        }
+        data = msgspec.json.encode(letter) + b"\n"
+        fd = self._open()
+        try:
+            if os.write(fd, data) != len(data):
+                # A newline later closes the fragment; readers pass over it.
+                os.write(fd, b"\n")
+                raise OSError(f"a dead letter must be written whole ({self.path}); free some space")
+        finally:
+            os.close(fd)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self.path, _FLAGS, 0o600)
+
+
+def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
+    """
+    Yield the dead letters of a file, oldest first; a torn line is passed over.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield DeadLetter(**msgspec.json.decode(line))
+            except (msgspec.DecodeError, TypeError):
+                continue
+
+
+def describe(error: BaseException) -> str:
+    """
+    Return an error as text, whatever its own ``__str__`` does.
+    """
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 (a sink's error is a stranger's code)
+        text = ""
+    return text or type(error).__name__

@@ -1,0 +1,567 @@
+"""
+One sink following the journal: read on from the cursor, hand over, commit, sleep.
+"""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import logging
+import time
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Optional
+
+import attrs
+
+from telemetry.model.codec import decode_lines
+from telemetry.model.errors import CursorMovedError, PausedSinkError, TransientSinkError
+from telemetry.runtime.cursors import NOWHERE, CursorStore, FileCursors, KeptCursors
+from telemetry.runtime.deadletters import DeadLetters, describe
+from telemetry.runtime.delivery import Delivery
+from telemetry.runtime.leadership import Leadership
+from telemetry.runtime.natives import Empty, SimpleQueue, is_main_thread
+from telemetry.runtime.notices import notice, suppressed
+from telemetry.runtime.pacing import LINGER_S, Outage, Pace
+from telemetry.runtime.position import Position, deliverable
+from telemetry.sinks import CursorKeeper
+
+if TYPE_CHECKING:
+    from telemetry.config import TelemetryConfig
+    from telemetry.runtime.doorbell import Doorbell
+    from telemetry.runtime.ring import EmergencyRing
+    from telemetry.sinks import Chunk, Journal, Segment, Sink
+
+#: A sink that wants to be left alone is asked again this often.
+PROBE_S = 60.0
+#: How often the cursors of another process are looked at while somebody waits for them.
+GLANCE_S = 0.05
+FOREVER_S = 3600.0
+
+
+class State(str, Enum):
+    """
+    What a follower is doing.
+    """
+
+    NEW = "new"
+    WORKING = "working"
+    IDLE = "idle"
+    CANDIDATE = "candidate"
+    OUTAGE = "outage"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+class ForkedError(BaseException):
+    """
+    A sink forked, and this is the child's copy of the follower: it must not go on.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class FollowerStats:
+    """
+    What one follower has done in this process, and what it is doing.
+    """
+
+    sink: str
+    state: State
+    is_leader: bool
+    record_count: int
+    batch_count: int
+    dead_count: int
+    damaged_count: int
+    failure_count: int
+    attempt_count: int
+    last_error: str
+    busy_s: float
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """
+    What the followers of a process share.
+    """
+
+    bell: Doorbell
+    emergency: EmergencyRing
+    #: Makes the journal survive a power cut, if the policy wants that.
+    sync: Callable[[], None]
+    #: Told by a follower that has nothing more to do.
+    on_idle: Callable[[], None]
+    #: Returns how many followers are at work.
+    crowd: Callable[[], int]
+    lease_s: float
+
+
+class Follower:
+    """
+    Carries the journal to one sink.
+
+    Whoever holds the turn drives it: its own thread from the first record to the end, or, where there
+    are no threads, a caller that wants to wait. What others want of it comes through the inbox.
+    """
+
+    def __init__(
+        self, sink: Sink, journal: Journal, config: TelemetryConfig, shared: Surroundings
+    ) -> None:
+        self.sink = sink
+        self.name = sink.name
+        self._journal = journal
+        self._config = config
+        self._shared = shared
+        self._generation = 0
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """
+        Begin afresh in a child: no thread, no lead, cursors to be read again.
+        """
+        state_dir = self._config.state_dir
+        is_keeper = isinstance(self.sink, CursorKeeper)
+        is_synced = self._config.fsync != "never"
+        self._store: CursorStore = (
+            KeptCursors(self.sink)
+            if is_keeper
+            else FileCursors(state_dir, self.name, is_synced=is_synced)
+        )
+        dead = DeadLetters(state_dir, self.name)
+        self._delivery = Delivery(self.sink, self._store, dead, self._wait)
+        self._position = Position(self._journal, self._store, self._config.batch_size)
+        self.leadership = Leadership(state_dir, self.name, lease_s=self._shared.lease_s)
+        self._pace = Pace(self._shared.bell)
+        self._outage = Outage()
+        self._generation += 1
+        self._inbox: SimpleQueue[int] = SimpleQueue()
+        self._numbers = itertools.count(1)
+        self._asked = self._answered = self._targeted = self._tried = 0
+        self._targets: Mapping[str, int] = {}
+        self._deadline: Optional[float] = None
+        self._is_stopping = False
+        self._has_given_up = False
+        self._was_woken = False
+        self._moved_count = 0
+        self._ring_number = 0
+        self._record_count = self._batch_count = self._damaged_count = self._failure_count = 0
+        self.turn = _thread.allocate_lock()
+        self.state = State.NEW
+        #: Whether a thread is at work or about to be; only the watcher and the thread change it.
+        self._has_thread = False
+        self.is_threadless = False
+        self.is_complete = False
+        self.seen_epoch = -1
+        self.busy_since = 0.0
+
+    # Asked from any thread
+
+    def wake(self) -> None:
+        """
+        End the wait that the follower is in, if it is in one.
+        """
+        self._inbox.put(0)
+
+    def ask(self) -> int:
+        """
+        Ask for all that is in the journal now; `has_answered` takes the number.
+        """
+        number = next(self._numbers)
+        self._inbox.put(number)
+        return number
+
+    def has_answered(self, number: int) -> bool:
+        """
+        Return whether all that was in the journal at that `ask` has reached the sink.
+        """
+        return self._answered >= number
+
+    def begin(self) -> bool:
+        """
+        Follow from now on; True if it needs a thread for that, which the caller then starts.
+        """
+        if self._is_stopping or self.is_complete:
+            self._is_stopping = self.is_complete = False
+            self._deadline = None
+        if self._has_thread or self.is_threadless:
+            return False
+        self._has_thread = True
+        return True
+
+    def end(self) -> None:
+        """
+        Do without a thread: none can be started.
+        """
+        self._has_thread = False
+        self.is_threadless = True
+
+    def stop(self, deadline: float) -> None:
+        """
+        Ask the thread to deliver what is left, to close the sink and to end.
+
+        Args:
+            deadline: A point of `time.monotonic`, looked at between batches.
+        """
+        self.is_complete = self._has_given_up = False
+        self._deadline = deadline
+        self._is_stopping = True
+        self.ask()
+
+    @property
+    def has_ended(self) -> bool:
+        """
+        Return whether no thread is at work.
+        """
+        return not self._has_thread
+
+    @property
+    def keeps_cursors(self) -> bool:
+        """
+        Return whether the sink commits cursors with its rows, so that no lock is needed to be right.
+        """
+        return self._store.is_exact
+
+    def stats(self) -> FollowerStats:
+        """
+        Return the counts of this process.
+        """
+        since = self.busy_since
+        return FollowerStats(
+            sink=self.name,
+            state=self.state,
+            is_leader=self.leadership.is_leader,
+            record_count=self._record_count,
+            batch_count=self._batch_count,
+            dead_count=self._delivery.dead_count,
+            damaged_count=self._damaged_count,
+            failure_count=self._failure_count,
+            attempt_count=self._outage.attempt_count,
+            last_error=self._outage.reason,
+            busy_s=time.monotonic() - since if since else 0.0,
+        )
+
+    # Driven by whoever has the turn
+
+    def run(self) -> None:
+        """
+        Follow until told to stop: the body of the thread.
+        """
+        generation = self._generation
+        with self.turn:
+            try:
+                while not self._is_over():
+                    self._cycle()
+                is_complete = not (self._has_given_up or self._is_late())
+                self.close_sink()
+                self.is_complete = is_complete
+            except ForkedError:
+                return
+            finally:
+                if generation == self._generation:
+                    self.state = State.CLOSED
+                    self._has_thread = False
+
+    def drain(self, deadline: float) -> bool:
+        """
+        Deliver what is in the journal on the caller's own thread; where the follower has none.
+
+        Returns:
+            Whether all of it was delivered before the deadline, a point of `time.monotonic`.
+        """
+        if not self.turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return False
+        self._deadline = deadline
+        self.state = State.NEW
+        number = self.ask()
+        try:
+            while not self.has_answered(number):
+                if time.monotonic() >= deadline or self.state is State.PAUSED:
+                    return False
+                self._cycle()
+            return True
+        finally:
+            self._deadline = None
+            self._asked = self._answered = max(self._asked, number)
+            self.leadership.release()
+            self.turn.release()
+
+    def close_sink(self) -> None:
+        """
+        Close the sink and let others lead.
+        """
+        try:
+            with self._busy():
+                self.sink.close()
+        except ForkedError:
+            raise
+        except BaseException as error:  # noqa: BLE001 (a sink is a stranger's code)
+            self._say("close", f"cannot be closed ({type(error).__name__}: {describe(error)})")
+        finally:
+            self.leadership.release()
+
+    def _is_over(self) -> bool:
+        if not self._is_stopping:
+            return False
+        self._take_tokens()
+        return self._is_late() or self._answered >= self._asked
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
+    def _is_urgent(self) -> bool:
+        return self._asked > self._answered
+
+    def _cycle(self) -> None:
+        """
+        Do one round: work until caught up, or wait for what stands in the way.
+        """
+        try:
+            self._work_or_wait()
+            return
+        except CursorMovedError:
+            self._yield_to_another()
+            return
+        except PausedSinkError as error:
+            self.state = State.PAUSED
+            self._failure_count += 1
+            self._outage.fail(describe(error), PROBE_S)
+            self._say("paused", f"must be left alone: {describe(error)}")
+        except TransientSinkError as error:
+            self._begin_outage(describe(error), error.retry_after_s)
+        except ForkedError:
+            raise
+        except BaseException as error:  # noqa: BLE001 (a sink's cursors and a journal may raise anything)
+            if isinstance(error, KeyboardInterrupt) and is_main_thread():
+                raise  # the user's own Ctrl+C, while the caller drains for himself
+            self._begin_outage(f"{type(error).__name__}: {describe(error)}")
+        if self._is_stopping:
+            self._give_up()
+
+    def _work_or_wait(self) -> None:
+        self._take_tokens()
+        remaining = self._outage.remaining_s()
+        if remaining and self._tried >= self._asked:
+            self._wait(remaining)
+            return
+        self._tried = self._asked
+        if self._was_woken and not self._is_urgent:
+            self._wait(LINGER_S)
+        self._was_woken = False
+        self._deliver_ring()
+        was_leader = self.leadership.is_leader
+        may_work = self.leadership.may_work()
+        if not (was_leader and may_work):
+            self._position.forget()
+        if self._is_urgent and self._targeted < self._asked:
+            self._targeted, self._targets = self._asked, self._position.sizes()
+        if may_work or self._may_help():
+            self._work(is_guest=not may_work)
+        else:
+            self._look_on()
+
+    def _may_help(self) -> bool:
+        """
+        Return whether to work beside a leader: somebody waits, and the cursors keep it right.
+
+        Not at exit: there the leader is left to it.
+        """
+        return self._is_urgent and self._store.is_exact and not self._is_stopping
+
+    def _work(self, *, is_guest: bool) -> None:
+        """
+        Deliver until nothing is left, then sleep until there is more.
+        """
+        self.state = State.OUTAGE if self._outage.is_on else State.WORKING
+        epoch = self._shared.bell.look()
+        while self._pass():
+            if self._is_late() or (is_guest and not self._is_urgent):
+                return
+            if self._pace.pause_s and not self._is_urgent:
+                self._wait(LINGER_S)
+            epoch = self._shared.bell.look()
+            self._deliver_ring()
+        if self._is_late():
+            return
+        self._end_outage()
+        self._answer(self._targeted)
+        if self._is_urgent or self._is_stopping:
+            return
+        self._tell_idle()
+        if self._deadline is None and epoch == self._shared.bell.look():
+            self._rest(epoch)
+
+    def _tell_idle(self) -> None:
+        """
+        Let the sink do what it keeps for quiet moments.
+        """
+        idle = getattr(self.sink, "idle", None)
+        if idle is not None:
+            try:
+                with self._busy():
+                    idle()
+            except ForkedError:
+                raise
+            except BaseException as error:  # noqa: BLE001 (a sink is a stranger's code)
+                self._say("idle", f"failed while idle ({type(error).__name__}: {describe(error)})")
+
+    def _rest(self, epoch: int) -> None:
+        self.seen_epoch = epoch
+        self.state = State.IDLE
+        self._shared.on_idle()
+        if self.leadership.is_leader:
+            self._wait(FOREVER_S)
+            self._was_woken = True
+        else:
+            self._wait(self.leadership.retry_s())
+
+    def _look_on(self) -> None:
+        """
+        Let another process work; if somebody waits here, watch how far it is.
+        """
+        self.state = State.CANDIDATE
+        if not self._is_urgent:
+            self._wait(self.leadership.retry_s())
+        elif self._position.is_at_end(self._targets):
+            self._answer(self._targeted)
+        elif self._is_stopping:
+            self._give_up()  # the leader goes on, and the journal has everything
+        else:
+            self._wait(GLANCE_S)
+
+    def _pass(self) -> bool:
+        """
+        Read each segment on to its end; False if there was nothing anywhere.
+        """
+        has_moved = False
+        for segment in self._position.segments():
+            if self._position.offset(segment.id) == segment.size:
+                continue
+            while self._step(segment):
+                has_moved = True
+                if self._is_late():
+                    return True
+                if self._position.offset(segment.id) >= segment.size:
+                    break
+        return has_moved
+
+    def _step(self, segment: Segment) -> bool:
+        """
+        Deliver one batch and pause as politeness wants.
+        """
+        max_bytes = self._pace.read_bytes(is_urgent=self._is_urgent)
+        chunk = self._position.next_chunk(segment, max_bytes)
+        if chunk is None:
+            return False
+        self._deliver(segment, chunk)
+        self._pace.finish()
+        if self._is_urgent and self._position.has_passed(self._targets):
+            self._answer(self._targeted)
+        if self._pace.pause_s:
+            self._wait(self._pace.pause_s * max(1, self._shared.crowd()))
+        return True
+
+    def _deliver(self, segment: Segment, chunk: Chunk) -> None:
+        records = deliverable(chunk.records)
+        self._shared.sync()
+        with self._busy():
+            self._delivery.deliver(
+                records, chunk.cursor, lambda: self._position.peek(segment, chunk)
+            )
+        self._position.advance(chunk.cursor)
+        self._moved_count = 0
+        self._record_count += len(records)
+        self._batch_count += 1
+        self._damaged_count += chunk.damaged_count
+        self._end_outage()
+        self.leadership.stamp()
+
+    def _deliver_ring(self) -> None:
+        """
+        Hand over what the journal would not take.
+        """
+        if not self._shared.emergency:
+            return
+        waiting = self._shared.emergency.waiting(self._ring_number)
+        if not waiting:
+            return
+        records = decode_lines(b"".join(entry.line for entry in waiting)).records
+        with self._busy():
+            self._delivery.deliver(records, NOWHERE)
+        self._ring_number = waiting[-1].number
+        self._end_outage()
+        self._record_count += len(records)
+
+    def _give_up(self) -> None:
+        """
+        Leave the rest to whoever follows next.
+        """
+        self._has_given_up = True
+        self._answered = self._asked
+
+    def _answer(self, number: int) -> None:
+        self._answered = max(self._answered, number)
+
+    def _yield_to_another(self) -> None:
+        """
+        Read the cursors again: another process committed what was read here.
+        """
+        self._position.forget()
+        self._moved_count += 1
+        self._wait(min(0.01 * self._moved_count, 1.0))
+
+    def _begin_outage(self, reason: str, retry_after_s: Optional[float] = None) -> None:
+        self.state = State.OUTAGE
+        self._failure_count += 1
+        self._position.forget()
+        if self._outage.fail(reason[:500], retry_after_s):
+            self._say(
+                "outage",
+                f"takes nothing ({reason[:500]}); it is tried again until it does, "
+                "and the journal keeps everything",
+            )
+
+    def _end_outage(self) -> None:
+        if self._outage.end():
+            self.state = State.WORKING
+            self._say("recovered", "takes records again", level=logging.INFO)
+
+    def _say(self, about: str, message: str, *, level: int = logging.WARNING) -> None:
+        notice(f"sink:{self.name}:{about}", f"sink {self.name} {message}", level=level)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """
+        Surround the sink's own code: it may hang, log or fork.
+        """
+        generation = self._generation
+        self.busy_since = time.monotonic()
+        try:
+            with suppressed():
+                yield
+        finally:
+            if generation != self._generation:
+                raise ForkedError
+            self.busy_since = 0.0
+
+    def _wait(self, seconds: float) -> None:
+        """
+        Sleep, unless there is something in the inbox.
+        """
+        if self._deadline is not None:
+            seconds = min(seconds, self._deadline - time.monotonic())
+        if seconds > 0 and self._inbox.empty():
+            try:
+                self._receive(self._inbox.get(timeout=seconds))
+            except Empty:
+                return
+        self._take_tokens()
+
+    def _take_tokens(self) -> None:
+        try:
+            while True:
+                self._receive(self._inbox.get_nowait())
+        except Empty:
+            return
+
+    def _receive(self, number: int) -> None:
+        self._asked = max(self._asked, number)

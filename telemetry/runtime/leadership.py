@@ -1,0 +1,105 @@
+"""
+Which of many processes drains a sink.
+
+A lock on ``state/drain-<sink>.lock`` keeps the others from doing the same work; it is only speed. What
+makes it right is that cursors are compared and set. So a leader that is stopped or stuck is passed by,
+once the file's time stamp, which a leader renews, is older than a lease.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+from telemetry.runtime.locks import RecordLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEASE_S = 30.0
+STAMP_EVERY_S = 5.0
+MIN_RETRY_S = 1.0
+MAX_RETRY_S = 5.0
+_LEADER, _DEPUTY = 0, 1
+
+
+class Leadership:
+    """
+    This process's claim on one sink.
+    """
+
+    def __init__(self, state_dir: Path, sink: str, *, lease_s: float = LEASE_S) -> None:
+        self.path = state_dir / f"drain-{sink}.lock"
+        #: A leader that shows nothing for so long is passed by.
+        self.lease_s = lease_s
+        self._leader = RecordLock(self.path, _LEADER)
+        self._deputy = RecordLock(self.path, _DEPUTY)
+        self._stamped = 0.0
+
+    @property
+    def is_leader(self) -> bool:
+        """
+        Return whether this process leads.
+        """
+        return self._leader.held
+
+    def may_work(self) -> bool:
+        """
+        Return whether this process should drain now: it leads, or stands in for a stuck leader.
+
+        A file system without locks has no leaders: everybody works, and cursors keep it right.
+        """
+        try:
+            if self._try(self._leader):
+                self._deputy.release()
+                self.stamp()
+                return True
+            return self._is_stuck(1) and (self._try(self._deputy) or self._is_stuck(2))
+        except OSError:
+            return True
+
+    def stamp(self) -> None:
+        """
+        Show that the leader lives; cheap, and written every few seconds at most.
+        """
+        now = time.monotonic()
+        if not self._leader.held or now - self._stamped < min(STAMP_EVERY_S, self.lease_s / 4):
+            return
+        self._stamped = now
+        try:
+            os.utime(self.path)
+        except OSError:
+            self._stamped = 0.0
+
+    def release(self) -> None:
+        """
+        Let another process lead.
+        """
+        for lock in (self._leader, self._deputy):
+            try:
+                lock.release()
+            except OSError:
+                continue
+        self._stamped = 0.0
+
+    def retry_s(self) -> float:
+        """
+        Return how long to wait before the next claim.
+        """
+        return random.uniform(MIN_RETRY_S, MAX_RETRY_S)  # noqa: S311 (jitter, not a secret)
+
+    def _try(self, lock: RecordLock) -> bool:
+        try:
+            return lock.try_acquire()
+        except FileNotFoundError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return lock.try_acquire()
+
+    def _is_stuck(self, leases: int) -> bool:
+        """
+        Return whether the leader has shown nothing for so many leases; a clock set back shows that too.
+        """
+        age = time.time() - self.path.stat().st_mtime
+        return abs(age) > leases * self.lease_s

@@ -1,0 +1,139 @@
+"""
+How fast a follower works, and how long it leaves a failing sink alone.
+
+The interpreter's lock is the only thing that followers and callers share. While this process records, a
+follower works in slices of about a millisecond with long pauses between them, so that hardly one call
+in a hundred meets it; once the process has been quiet for a moment, it works at full speed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Generator, Optional
+
+if TYPE_CHECKING:
+    from telemetry.runtime.doorbell import Doorbell
+
+#: CPU time of one slice while the process records, and the pause after it as a multiple.
+SLICE_S = 0.001
+PAUSE_FACTOR = 40
+MIN_PAUSE_S = 0.02
+MAX_PAUSE_S = 1.0
+#: Nothing recorded for so long: the process is quiet.
+QUIET_S = 0.005
+#: After it was woken, a follower lets the burst that woke it go on for so long.
+LINGER_S = 0.05
+
+MIN_READ_BYTES = 2 << 10
+FIRST_READ_BYTES = 16 << 10
+QUIET_READ_BYTES = 64 << 10
+MAX_READ_BYTES = 1 << 20
+
+FIRST_RETRY_S = 0.25
+MIN_RETRY_S = 0.02
+MAX_RETRY_S = 30.0
+
+
+class Pace:
+    """
+    The pace of one follower.
+
+    `read_bytes` says how much to read for the next batch, `pause_s` how long to pause after it.
+    """
+
+    def __init__(self, bell: Doorbell) -> None:
+        self._bell = bell
+        self._polite_bytes = FIRST_READ_BYTES
+        self._quiet_bytes = QUIET_READ_BYTES
+        self._began = 0.0
+        self._is_polite = False
+        self.pause_s = 0.0
+
+    def read_bytes(self, *, is_urgent: bool) -> int:
+        """
+        Begin a slice and return how many bytes it should take on.
+        """
+        self._is_polite = not is_urgent and self._bell.quiet_s() < QUIET_S
+        self._began = time.thread_time()
+        if self._is_polite:
+            self._quiet_bytes = QUIET_READ_BYTES
+            return self._polite_bytes
+        return MAX_READ_BYTES if is_urgent else self._quiet_bytes
+
+    def finish(self) -> None:
+        """
+        End a slice: size the next one, and the pause before it.
+        """
+        used = time.thread_time() - self._began
+        if not self._is_polite:
+            self._quiet_bytes = min(self._quiet_bytes * 2, MAX_READ_BYTES)
+            self.pause_s = 0.0
+            return
+        wanted = int(self._polite_bytes * min(2.0, SLICE_S / max(used, 1e-6)))
+        self._polite_bytes = max(MIN_READ_BYTES, min(wanted, QUIET_READ_BYTES))
+        self.pause_s = min(max(used * PAUSE_FACTOR, MIN_PAUSE_S), MAX_PAUSE_S)
+
+
+class Outage:
+    """
+    A time in which a sink takes nothing: growing pauses with full jitter, for ever.
+
+    Between two tries the sink is left alone entirely, which is all that a circuit breaker does.
+    """
+
+    def __init__(self) -> None:
+        self.attempt_count = 0
+        self.until = 0.0
+        self.reason = ""
+        self._waits: Optional[Generator[float, None, None]] = None
+
+    @property
+    def is_on(self) -> bool:
+        """
+        Return whether the last try failed.
+        """
+        return self.attempt_count > 0
+
+    def remaining_s(self) -> float:
+        """
+        Return for how long the sink is still left alone.
+        """
+        return max(0.0, self.until - time.monotonic()) if self.is_on else 0.0
+
+    def fail(self, reason: str, retry_after_s: Optional[float] = None) -> bool:
+        """
+        Count a failed try and choose the next pause; True if the outage begins with it.
+
+        Args:
+            retry_after_s: The sink's own wish, which replaces the backoff.
+        """
+        from backoff import full_jitter
+
+        if self._waits is None:
+            self._waits = _waits()
+        wait = full_jitter(next(self._waits))
+        if retry_after_s is not None:
+            wait = retry_after_s
+        self.until = time.monotonic() + max(MIN_RETRY_S, wait)
+        self.reason = reason
+        self.attempt_count += 1
+        return self.attempt_count == 1
+
+    def end(self) -> bool:
+        """
+        Count a success; True if an outage ends with it.
+        """
+        was_on = self.is_on
+        self.attempt_count = 0
+        self.until = 0.0
+        self.reason = ""
+        self._waits = None
+        return was_on
+
+
+def _waits() -> Generator[float, None, None]:
+    from backoff import expo
+
+    waits = expo(base=2, factor=FIRST_RETRY_S, max_value=MAX_RETRY_S)
+    next(waits)
+    return waits

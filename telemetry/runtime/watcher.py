@@ -1,0 +1,152 @@
+"""
+The one thread that wakes by the clock, for all followers of a process together.
+
+It answers the doorbell, looks once a second whether other processes have written, makes the journal
+survive a power cut, and brings what the journal refused back to it. When nothing happens anywhere, it
+wakes about once a second; where another process leads, hardly ever.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Sequence
+
+from telemetry.runtime.follower import State
+from telemetry.runtime.natives import SimpleQueue, start_thread
+from telemetry.runtime.notices import notice
+
+if TYPE_CHECKING:
+    from telemetry.runtime.doorbell import Doorbell
+    from telemetry.runtime.follower import Follower
+    from telemetry.runtime.restoring import Restoring
+    from telemetry.runtime.syncing import Syncing
+    from telemetry.sinks import Journal
+
+POLL_S = 1.0
+#: With nothing to lead and nothing to sync.
+REST_S = 300.0
+#: A sink that has not returned for so long is worth a word.
+HANG_S = 60.0
+
+
+class Watcher:
+    """
+    Watches for the followers.
+    """
+
+    def __init__(
+        self,
+        followers: Sequence[Follower],
+        journal: Journal,
+        bell: Doorbell,
+        syncing: Syncing,
+        restoring: Restoring,
+    ) -> None:
+        self._followers = followers
+        self._journal = journal
+        self._bell = bell
+        self._syncing = syncing
+        self._restoring = restoring
+        self._queue: SimpleQueue[None] = SimpleQueue()
+        self._is_stopped = False
+        self._polled = 0.0
+        self._sizes: object = None
+        bell.attach(self._queue)
+
+    def wake(self) -> None:
+        """
+        Look again now.
+        """
+        self._queue.put(None)
+
+    def stop(self) -> None:
+        """
+        End soon; what is left to do is the followers' own.
+        """
+        self._is_stopped = True
+        self.wake()
+
+    def run(self) -> None:
+        """
+        Watch until stopped: the body of the thread.
+        """
+        while not self._is_stopped:
+            try:
+                self._look()
+                self._sleep()
+            except Exception as error:  # noqa: BLE001 (a journal is a stranger's code)
+                notice("watcher", f"watching the journal failed ({type(error).__name__}: {error})")
+                self._bell.wait(self._queue, POLL_S, for_rings=False)
+
+    def _start_missing(self) -> None:
+        """
+        Give each follower its thread; one that hangs still in a sink keeps the one it has.
+        """
+        for follower in self._followers:
+            if follower.begin():
+                self._start(follower)
+
+    def _start(self, follower: Follower) -> None:
+        try:
+            start_thread(follower.run, f"telemetry-{follower.name}")
+        except RuntimeError as error:
+            follower.end()
+            notice("threads", f"sinks need a thread each ({error}); records stay in the journal")
+
+    def _look(self) -> None:
+        epoch = self._bell.look()
+        for follower in self._leading():
+            if follower.state is State.IDLE and follower.seen_epoch != epoch:
+                follower.wake()
+        now = time.monotonic()
+        if now - self._polled >= POLL_S:
+            self._polled = now
+            self._poll()
+        self._syncing.sync_if_due()
+
+    def _poll(self) -> None:
+        """
+        Do what is done once a second.
+        """
+        self._start_missing()
+        self._restoring.restore()
+        leading = self._leading()
+        for follower in self._followers:
+            busy_s = follower.stats().busy_s
+            if busy_s < follower.leadership.lease_s:
+                follower.leadership.stamp()
+            if busy_s > HANG_S:
+                notice(
+                    f"sink:{follower.name}:hang",
+                    f"sink {follower.name} must return from each write "
+                    f"(in it for {busy_s:.0f} s); the other sinks go on",
+                )
+        if not leading:
+            return
+        sizes = [(segment.id, segment.size) for segment in self._journal.segments()]
+        if sizes != self._sizes:
+            self._sizes = sizes
+            for follower in leading:
+                if follower.state is State.IDLE:
+                    follower.wake()
+
+    def _sleep(self) -> None:
+        """
+        Sleep until the bell, or the next thing to do by the clock.
+
+        Rings are listened for only where one would wake somebody: a follower at work looks itself.
+        """
+        leading = self._leading()
+        is_waited_for = any(follower.state is State.IDLE for follower in leading)
+        due_s = self._syncing.due_s()
+        timeout_s = REST_S if due_s is None else due_s
+        if leading or self._restoring.is_needed:
+            timeout_s = min(timeout_s, POLL_S)
+        self._bell.wait(self._queue, timeout_s, for_rings=is_waited_for or due_s is None)
+
+    def _leading(self) -> Sequence[Follower]:
+        return [
+            follower
+            for follower in self._followers
+            if follower.state in (State.IDLE, State.WORKING) and follower.leadership.is_leader
+        ]
