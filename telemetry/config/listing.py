@@ -5,7 +5,7 @@ The settings as people read them: with their values, and as a table for the docu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from telemetry.config.settings import TelemetryConfig
 
 
-@attrs.frozen(kw_only=True)
-class Line:
+class Line(NamedTuple):
     """
     One setting of a configuration, as text that can be shown to anyone.
     """

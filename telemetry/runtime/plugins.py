@@ -9,6 +9,7 @@ implementation that raises.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from itertools import islice
@@ -26,13 +27,14 @@ from telemetry.runtime.returns import (
     NoJournal,
     Unique,
     command_name,
+    found_fields,
     journals,
     processors,
     sink_name,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import click
 
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from telemetry.model.run import Run
     from telemetry.sinks import Journal, Sink
 
-#: Told of a run; returns what it found out about it. Never raises.
-Observer = Callable[["Run"], Optional["Mapping[str, Any]"]]
+#: Is told of a run, and returns the fields that it found out about it; never raises.
+Observer = Callable[["Run"], Mapping[str, Any]]
 #: What one plugin may return from one hook; a generator without an end stops here.
 MAX_RETURNED = 100
+#: Names of sinks that the runtime has itself.
+OWN_SINKS = frozenset({"hooks"})
 OWN_DISTRIBUTION = "telemetry"
 _JOURNAL_HOOK = "telemetry_register_journal"
 _NAME_SEPARATOR = "#"
@@ -160,7 +164,9 @@ class Plugins:
         """
         Return the sinks of all plugins; a name that is taken already is left out.
         """
-        return list(self._ask("telemetry_register_sinks", Unique(sink_name, set()), config=config))
+        return list(
+            self._ask("telemetry_register_sinks", Unique(sink_name, set(OWN_SINKS)), config=config)
+        )
 
     def processors(self, config: TelemetryConfig) -> list[Processor]:
         """
@@ -282,6 +288,8 @@ class Plugins:
         """
         Yield what the implementations of a hook return, each called alone.
         """
+        config: Optional[TelemetryConfig] = arguments.get("config")
+        problems = config.problems if config is not None else ()
         for name, call in self._implementations(hook, arguments):
             try:
                 with suppressed():
@@ -296,6 +304,9 @@ class Plugins:
                     self._blame(name, f"{hook}: {each}")
                 else:
                     yield each
+        # A plugin reads its own settings when it is asked.
+        for problem in config.problems[len(problems) :] if config is not None else ():
+            notice(f"config:{problem}", problem)
 
     def _observe(self, hook: str) -> Iterator[Observer]:
         """
@@ -308,14 +319,15 @@ class Plugins:
         name = implementation.plugin_name
         function, takes_run = implementation.function, bool(implementation.argnames)
 
-        def tell(run: Run) -> Optional[Mapping[str, Any]]:
+        def tell(run: Run) -> Mapping[str, Any]:
             try:
                 with suppressed():
-                    found = function(run) if takes_run else function()
-                    return dict(found) if found else None
-            except Exception as error:  # noqa: BLE001 (the guarded boundary around a plugin)
+                    return found_fields(function(run) if takes_run else function())
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 (the guarded boundary around a plugin)
                 self._blame(name, f"{hook} failed: {_words(error)}")
-                return None
+                return {}
 
         return tell
 

@@ -7,6 +7,7 @@ A thing that breaks the rules is yielded as a `PluginError` that says so, so tha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 from telemetry.model.errors import PluginError
@@ -152,3 +153,14 @@ def _missing(thing: Any, methods: Sequence[str]) -> str:
     Return the first of some methods that an object has not.
     """
     return next((name for name in methods if not callable(getattr(thing, name, None))), "")
+
+
+def found_fields(returned: Any) -> Mapping[str, Any]:
+    """
+    Return the fields that an observer found out; None is none.
+    """
+    if returned is None:
+        return {}
+    if not isinstance(returned, Mapping) or not all(isinstance(name, str) for name in returned):
+        raise PluginError(f"must return fields by name (got a {type(returned).__name__})")
+    return returned

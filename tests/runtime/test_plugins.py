@@ -449,6 +449,58 @@ def test_observers_are_told_one_by_one(config, capsys):
     assert capsys.readouterr().err.count("telemetry_run_started failed: ZeroDivisionError") == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "fields", "problem"),
+    [
+        (None, {}, ""),
+        ({"git_branch": "main"}, {"git_branch": "main"}, ""),
+        ("main", {}, "must return fields by name (got a str)"),
+        ({1: 2}, {}, "must return fields by name (got a dict)"),
+    ],
+)
+def test_an_observer_answers_with_fields(answer, fields, problem, config):
+    """
+    What a plugin finds out about a run is passed on; anything else is named and dropped.
+    """
+    plugins = loaded(config, plugins=[Hooks(run_ended=lambda: answer)])
+
+    assert plugins.observers().ended[0]("run") == fields
+    assert problem in status(plugins, "Hooks").problem
+
+
+def test_an_observer_that_exits_is_contained(config):
+    """
+    Not even SystemExit takes the worker's thread along.
+    """
+    plugins = loaded(config, plugins=[Hooks(run_ended=leave)])
+
+    assert plugins.observers().ended[0]("run") == {}
+
+
+def test_the_runtimes_own_sinks_keep_their_names(config):
+    """
+    The follower of the hooks has a name, and so a cursor, of its own.
+    """
+    plugins = loaded(config, plugins=[Hooks(register_sinks=lambda: [MemorySink("hooks")])])
+
+    assert names(plugins, config) == []
+
+
+def test_a_useless_value_in_a_plugins_section_is_one_notice(tmp_path, module, capsys):
+    """
+    The section is read when the plugin is asked, which is after the settings' own notices.
+    """
+    text = (
+        "import attrs\n" + HEAD + "@attrs.frozen\nclass Settings:\n    port: int = 1\n"
+        "@hookimpl\ndef telemetry_register_sinks(config): config.section('mine', Settings)\n"
+    )
+    config = TelemetryConfig.from_env({"TELEMETRY_MINE_PORT": "x"}, base_dir=tmp_path)
+
+    names(Plugins.load(config, installed=[module("mine", text)]), config)
+
+    assert capsys.readouterr().err.count("TELEMETRY_MINE_PORT must be an integer") == 1
+
+
 def test_what_plugins_log_while_they_work_is_telemetrys_own(config):
     """
     A hook that logs does not make events out of its own log.
