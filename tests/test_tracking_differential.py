@@ -44,7 +44,7 @@ relaxed = settings(
 )
 
 
-def scripted(plan):
+def scripted(plan):  # noqa: C901 (a user may write anything)
     """
     Return a generator function that follows a plan, of any behaviour a user may write.
     """
@@ -88,6 +88,12 @@ def attempt(action):
 
 
 def drive(generator, script):
+    """
+    Follow a script, and return every answer and what was current after it.
+    """
+    """
+    Follow a script, and return every answer and what was current after it.
+    """
     seen = []
     for what, given_value in script:
         if what == "next":
@@ -114,6 +120,9 @@ def closed(close):
 
 @pytest.fixture
 def client(tmp_path):
+    """
+    A client of a directory of its own.
+    """
     client = TelemetryClient(base_dir=tmp_path)
     yield client
     client.close()
@@ -123,8 +132,9 @@ def client(tmp_path):
 @given(plans, steps)
 def test_a_generator_answers_as_before(client, plan, script):
     """
-    Whatever is sent, thrown or closed, a decorated generator gives the bare one's answers, and its
-    run is never the caller's current one.
+    Whatever is sent, thrown or closed, it gives the bare one's answers.
+
+    Its run is never the caller's current one.
     """
     bare = scripted(plan)
     decorated = tracked_run("agent", "job", client=client)(scripted(plan))
@@ -133,6 +143,9 @@ def test_a_generator_answers_as_before(client, plan, script):
 
 
 async def drive_async(generator, script):
+    """
+    Follow a script, and return every answer and what was current after it.
+    """
     seen = []
     for what, given_value in script:
         if what == "next":
@@ -158,7 +171,11 @@ async def drive_async(generator, script):
     return seen
 
 
-def scripted_async(plan):
+def scripted_async(plan):  # noqa: C901 (a user may write anything)
+    """
+    Return an async generator function that follows a plan.
+    """
+
     def make():
         async def body():
             got = None
@@ -303,10 +320,9 @@ def test_a_coroutine_never_awaited_warns_once(client):
         Never runs.
         """
 
+    made = forgotten()
     with pytest.warns(RuntimeWarning, match="forgotten' was never awaited") as caught:
-        made = forgotten()
         del made
-        gc.collect()
 
     assert len(caught) == 1
 
