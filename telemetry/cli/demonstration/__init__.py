@@ -1,0 +1,3 @@
+"""
+The agent of ``telemetry demo``: honest work over real files, instrumented as any agent would be.
+"""

@@ -1,0 +1,104 @@
+"""
+Whether the database has all that the journal has, found without loading what records.
+
+A list of runs should start about as fast as Python does. Usually nothing is outstanding, and then
+this look (a directory, a header of each file, one small query) is all it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Iterator
+
+from telemetry.cli.exits import Exit, fail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from telemetry.cli.session import Session
+    from telemetry.config import TelemetryConfig
+
+CATCH_UP_TIMEOUT_S = 10.0
+_HEADER_BYTES = 4096
+_OUTSTANDING = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
+_OPEN_RUNS = "SELECT 1 FROM agent_runs WHERE status = 'running' LIMIT 1"
+
+
+def bring_up_to_date(session: Session) -> None:
+    """
+    Bring the database up to the journal, and record the death of runs whose owner is gone.
+
+    What cannot be done is a warning: what the database has is shown then.
+    """
+    config = session.config
+    if not config.ndjson_dir.is_dir():
+        _check_base(session)
+        return
+    if is_current(config):
+        return
+    if not os.access(config.ndjson_dir, os.W_OK):
+        session.screen.warn(
+            f"{config.ndjson_dir} must be writable to bring the database up to date;"
+            " the newest runs may be missing"
+        )
+        return
+    from telemetry.client import TelemetryClient
+
+    client = TelemetryClient(config)
+    done = client.catch_up(CATCH_UP_TIMEOUT_S)
+    if client.reap():
+        done = client.catch_up(CATCH_UP_TIMEOUT_S)
+    if not done:
+        session.screen.warn(
+            "the database is still behind the journal; the newest runs may be missing,"
+            " ask again or see telemetry recover --check-only"
+        )
+
+
+def is_current(config: TelemetryConfig) -> bool:
+    """
+    Return whether nothing is outstanding: every file is read to its end, and no run is open.
+    """
+    if not config.db_path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{config.db_path.as_uri()}?mode=ro", uri=True)) as database:
+            if database.execute(_OPEN_RUNS).fetchone() is not None:
+                return False
+            cursors = dict(database.execute(_OUTSTANDING).fetchall())
+    except sqlite3.Error:
+        return False
+    return all(cursors.get(segment) == size for segment, size in _segments(config.ndjson_dir))
+
+
+def _segments(directory: Path) -> Iterator[tuple[str, int]]:
+    """
+    Yield the id and the size of each file; an empty id for a file without a readable header.
+    """
+    for entry in os.scandir(directory):
+        if entry.name.endswith(".ndjson") and entry.is_file(follow_symlinks=False):
+            size = entry.stat(follow_symlinks=False).st_size
+            if size:
+                yield _segment_id(entry.path), size
+
+
+def _segment_id(path: str) -> str:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
+            header = json.loads(file.readline(_HEADER_BYTES))
+        return str(header.get("segment", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _check_base(session: Session) -> None:
+    config = session.config
+    if session.base_dir is not None and not config.base_dir.is_dir():
+        fail(
+            f"base directory {config.base_dir} must exist to be read;"
+            " see telemetry config base_dir, or make it with telemetry init",
+            Exit.NOT_FOUND,
+        )

@@ -1,0 +1,93 @@
+"""
+``telemetry init``: make the base directory and the database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from telemetry.cli.exits import Exit, fail
+from telemetry.cli.session import current, shares_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from telemetry.config import TelemetryConfig
+
+#: Directories below the base directory, beside those of the journal and the database.
+DIRECTORIES = ("backups", "reports", "exports", "config", "logs", "state")
+
+
+@shares_options
+@click.command("init")
+def command() -> None:
+    """
+    Make the base directory, what lies below it, and the database.
+
+    Nothing that exists is changed, so it may be called again. Says which rule chose the directory.
+    """
+    session = current()
+    config = session.config
+    made = [str(place) for place in _directories(config) if _make(place)]
+    had_database = config.db_path.exists()
+    _make_database(config)
+    document = {
+        "base_dir": str(config.base_dir),
+        "source": config.sources.get("base_dir", "argument"),
+        "journal": str(config.ndjson_dir),
+        "database": str(config.db_path),
+        "made": made + ([] if had_database else [str(config.db_path)]),
+    }
+    if session.as_json:
+        session.screen.json(document)
+        return
+    from telemetry.cli.text import visible
+
+    screen = session.screen
+    screen.lines(
+        [
+            f"{screen.style(screen.sign('✓'), 'good')} {visible(document['base_dir'])} is ready"
+            f" {screen.style('(' + visible(document['source']) + ')', 'faint')}",
+            f"  journal   {visible(document['journal'])}",
+            f"  database  {visible(document['database'])}",
+            f"  {len(document['made'])} made, the rest was there"
+            if document["made"]
+            else "  nothing to do: all of it was there",
+        ]
+    )
+
+
+def _directories(config: TelemetryConfig) -> list[Path]:
+    below = [config.base_dir / name for name in DIRECTORIES]
+    return [config.base_dir, config.ndjson_dir, config.db_path.parent, *below]
+
+
+def _make(place: Path) -> bool:
+    """
+    Make a directory for its owner alone; return whether it was missing.
+    """
+    from telemetry.runtime.places import make_private
+
+    if place.is_dir():
+        return False
+    try:
+        make_private(place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fail(
+            f"directory {place} must be one that can be made ({reason});"
+            " set TELEMETRY_BASE_DIR or --base-dir to another place",
+            Exit.UNAVAILABLE,
+        )
+    return True
+
+
+def _make_database(config: TelemetryConfig) -> None:
+    """
+    Make the database with its tables, or bring those of an older version up to date.
+    """
+    from telemetry.client import TelemetryClient
+
+    TelemetryClient(config).catch_up()

@@ -1,0 +1,21 @@
+"""
+Commands that plugins bring: each plugin is loaded alone, and a broken one is a line on standard error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Mapping
+
+from telemetry.cli.session import current
+from telemetry.runtime.plugins import Plugins
+
+if TYPE_CHECKING:
+    import click
+
+
+def plugin_commands() -> Mapping[str, click.Command]:
+    """
+    Return the commands of all installed plugins, by name.
+    """
+    plugins = Plugins.load(current().config)
+    return {str(command.name): command for command in plugins.commands()}

@@ -1,0 +1,201 @@
+"""
+``telemetry runs``: the newest runs, filtered.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+
+from telemetry.cli.finding import FAILURES, column_time, find_runs, open_reader
+from telemetry.cli.ids import short_ids
+from telemetry.cli.outcomes import error_of, status_cell, took_ms
+from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.table import Cell, TableColumn, draw
+from telemetry.cli.times import When, clock, duration, today_of
+from telemetry.storage.reader import RunFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_LIMIT = 20
+COLUMNS = (
+    TableColumn(title="RUN", style="name"),
+    TableColumn(title="STATUS"),
+    TableColumn(title="AGENT", least=10),
+    TableColumn(title="JOB", least=8, leaves=3),
+    TableColumn(title="ITEM", least=6, leaves=2),
+    TableColumn(title="STARTED", leaves=5),
+    TableColumn(title="TOOK", right=True),
+    TableColumn(title="ITEMS", right=True, leaves=6),
+    TableColumn(title="FAILED", right=True, style="bad", leaves=7),
+    TableColumn(title="ERROR", least=12, leaves=1, style="faint"),
+)
+
+
+def _statuses(
+    ctx: click.Context, param: click.Parameter, value: Sequence[str]
+) -> tuple[str, ...]:
+    """
+    Accept every spelling of a status that is understood elsewhere.
+    """
+    from telemetry.model.run import Status, parse_status
+
+    found = []
+    for text in value:
+        status = parse_status(text)
+        if status is None:
+            choices = ", ".join(status.value for status in Status)
+            raise click.BadParameter(f"must be one of {choices} (got {text!r})", ctx, param)
+        found.append(status.value)
+    return tuple(dict.fromkeys(found))
+
+
+@shares_options
+@click.command("runs")
+@click.option("--agent", help="Only runs of this agent.")
+@click.option("--job-type", "--job", help="Only runs of this kind of work.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    callback=_statuses,
+    help="Only runs of this status; may be given again.",
+)
+@click.option("--failed", is_flag=True, help="Only runs that failed, died or timed out.")
+@click.option("--since", type=When(), help="Only runs begun since: 2h, 3d, today, 2026-11-22T10:30.")
+@click.option("--until", type=When(), help="Only runs begun before.")
+@click.option("--parent", metavar="RUN", help="Only runs nested in this one.")
+@click.option("--search", metavar="TEXT", help="Only runs with this text in names or summaries.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="At most so many, the newest; 0 for all.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only the run ids.")
+@click.option("-w", "--watch", is_flag=True, help="Show again and again, until Ctrl+C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two looks of --watch.",
+)
+def command(quiet: bool, watch: bool, interval: float, **options: Any) -> None:
+    """
+    List runs, newest first.
+
+    A run whose process is gone without having ended it is shown as dead.
+    """
+    session = current()
+    if watch:
+        _watch(session, options, interval)
+        return
+    limit: int = options["limit"]
+    rows = _rows(session, options, limit + 1 if limit else -1)
+    has_more = 0 < limit < len(rows)
+    rows = rows[:limit] if limit else rows
+    if session.as_json:
+        session.screen.json({"runs": [plain(row) for row in rows], "has_more": has_more})
+    elif quiet:
+        session.screen.lines([Cell(row["run_id"]).text for row in rows] or [])
+    else:
+        session.screen.lines(table(session, rows))
+        _note(session, rows, has_more=has_more)
+
+
+def table(session: Session, rows: list[dict[str, Any]]) -> list[str]:
+    """
+    Return runs as the lines of a table.
+    """
+    now = datetime.now(timezone.utc)
+    today = today_of(utc=session.utc) if session.screen.terminal else None
+    short = short_ids(rows)
+    return draw(
+        session.screen,
+        COLUMNS,
+        [
+            [
+                Cell(short[row["event_id"]]),
+                status_cell(session.screen, row),
+                Cell(row["agent_name"]),
+                Cell(row["job_type"]),
+                Cell(row["item_name"] or ""),
+                Cell(clock(row["start_time"], utc=session.utc, today=today)),
+                Cell(duration(took_ms(row, now))),
+                Cell(row["items_discovered"] or row["items_succeeded"] or ""),
+                Cell(row["items_failed"] or ""),
+                Cell(error_of(row)),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a row as a JSON document has it: JSON columns as values, flags as booleans.
+    """
+    import json
+
+    document = dict(row)
+    for name in ("metrics_json", "context_json"):
+        if isinstance(document.get(name), str):
+            try:
+                document[name] = json.loads(document[name])
+            except ValueError:
+                continue
+    return {**document, "api_posted": bool(document.get("api_posted"))}
+
+
+def _rows(session: Session, options: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    statuses = (*options["statuses"], *(FAILURES if options["failed"] else ()))
+    parent = options["parent"]
+    if parent is not None:
+        from telemetry.cli.finding import find_run
+
+        parent = find_run(session, parent)["run_id"]
+    wanted = RunFilter(
+        agent=options["agent"],
+        job_type=options["job_type"],
+        since=column_time(options["since"]),
+        until=column_time(options["until"]),
+        text=options["search"],
+        parent=parent,
+    )
+    return find_runs(open_reader(session), wanted, tuple(dict.fromkeys(statuses)), limit=limit)
+
+
+def _note(session: Session, rows: list[dict[str, Any]], *, has_more: bool) -> None:
+    if not rows:
+        session.screen.note(
+            f"no runs found in {session.config.base_dir}; telemetry demo records some"
+        )
+    elif has_more and session.screen.terminal:
+        session.screen.note(f"the newest {len(rows)}; see more with --limit")
+
+
+def _watch(session: Session, options: dict[str, Any], interval: float) -> None:
+    if session.as_json or not session.screen.terminal:
+        raise click.UsageError("--watch must have a terminal; use telemetry tail -f elsewhere")
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(no_color=not session.screen.color)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            height = max(1, console.size.height - 2)
+            rows = _rows(session, options, min(options["limit"] or height, height))
+            stamp = clock(datetime.now(timezone.utc), utc=session.utc, today=None)
+            head = session.screen.style(f"{session.config.base_dir}  {stamp}", "faint")
+            lines = [head, *table(session, rows)]
+            live.update(Text.from_ansi("\n".join(lines)), refresh=True)
+            time.sleep(interval)
