@@ -34,7 +34,8 @@ class OpenFile:
         Make a newly opened file this one, under the old one's number if that is still ours.
         """
         status = os.fstat(new)
-        self.fd = take_place(new, self.fd) if self.holds_its_file() else new
+        keeps_number = new != self.fd and self.holds_its_file()
+        self.fd = take_place(new, self.fd) if keeps_number else new
         self.path, self.identity = path, identity_of(status)
         self.is_torn = is_torn(path, status.st_size)
         self._size = status.st_size
@@ -62,16 +63,14 @@ class OpenFile:
 
     def look(self) -> bool:
         """
-        Note the size, and return whether somebody emptied the file.
-
-        One that was cut, but not down to nothing, may now end inside a line.
+        Note how the file ends, and return whether somebody emptied it.
         """
         size = os.fstat(self.fd).st_size
-        was_cut = size < self._size
-        if was_cut and self.path is not None:
-            self.is_torn = is_torn(self.path, size)
+        is_emptied = size == 0 and self._size > 0
         self._size = size
-        return was_cut and not size
+        if self.path is not None:
+            self.is_torn = is_torn(self.path, size)
+        return is_emptied
 
     def sync(self) -> bool:
         """

@@ -151,6 +151,8 @@ class SegmentReader:
         fd = open_to_read(segment.path)
         try:
             start, before = _starting_point(fd, segment, cursor)
+            if cursor is not None and cursor.offset != start:  # it may have another header too
+                self._known.pop(segment.path.name, None)
             data = self._lines(fd, start, max_bytes)
             at_end = start + len(data) >= os.fstat(fd).st_size
         finally:
