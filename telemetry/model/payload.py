@@ -1,0 +1,143 @@
+"""
+From any value to the bytes of a payload.
+
+Each kind of value has one form:
+
+    None, bool, float, str, int of 64 bits    as they are
+    int beyond 64 bits                        decimal text; beyond 4300 digits a cut marker
+    NaN and the infinities                    "NaN", "Infinity", "-Infinity"
+    lone surrogates                           U+FFFD
+    bytes, bytearray, memoryview              their text; what is not UTF-8 as \\xNN
+    datetime                                  UTC, "2026-11-22T00:42:17.123456Z"; naive is local, with its fold
+    date, time                                ISO 8601
+    timedelta                                 seconds
+    Decimal, Fraction, complex, Path, UUID    their str()
+    Enum                                      the form of its value
+    Mapping                                   object; keys as text, other keys as JSON; "a#2" when taken
+    list, tuple, deque, range, Sequence       array
+    set, frozenset, Set                       array, ordered by its items' JSON
+    named tuple, dataclass, attrs, Struct     object of its fields
+    exception                                 {"type": …, "message": …}
+    class, function, method, module           its qualified name
+    numpy scalar, array                       its item, its list
+    anything else, generators too             its repr, up to 4096 characters; nothing is consumed
+    a value under the name of a secret        "[scrubbed:key]"; a secret in a text "[scrubbed:rule]"
+    too long a string                         its beginning and "…[cut 123 chars]"
+    too many items, too deep, a cycle, raises {"[cut]": "why"}
+
+The result is strict UTF-8 JSON, has at most `Limits.max_line_bytes` less what the envelope needs, and
+never holds the bytes that open a record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+import msgspec
+
+from telemetry.model.bounds import MAX_INT, MIN_INT, Limits, Walker, cut
+from telemetry.model.codec import escape_marker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from telemetry.model.bounds import Plain
+    from telemetry.model.scrub import Scrubber
+
+#: Bytes of a line that are left to the envelope.
+ENVELOPE_BYTES = 8192
+#: A flat dict with more items, or a longer string in it, is cleaned the careful way.
+FAST_ITEMS = 64
+FAST_CHARS = 2048
+#: A text below this length without a blank, `=` and `:` has room for no secret.
+SHORT_CHARS = 12
+_BUDGET_SHARES = (1, 2, 8)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PayloadEncoder:
+    """
+    Bounds, scrubs and encodes values. Safe from any thread; raises nothing, whatever the value.
+    """
+
+    __slots__ = ("_limit", "_limits", "_scrubber", "_suspect", "_verdicts")
+
+    def __init__(self, limits: Limits, scrubber: Scrubber) -> None:
+        self._limits = limits
+        self._scrubber = scrubber
+        self._suspect = scrubber.suspect
+        self._verdicts = scrubber.verdicts
+        self._limit = limits.max_line_bytes - min(ENVELOPE_BYTES, limits.max_line_bytes // 4)
+
+    def encode(self, value: object) -> bytes:
+        """
+        Return the value as JSON.
+        """
+        # The usual payload, a small dict of plain values, is looked at here without any call.
+        if type(value) is dict and len(value) <= FAST_ITEMS:
+            verdicts = self._verdicts
+            try:
+                # A copy, which no other thread can change between the look and the encoding.
+                flat = value.copy()
+                for key, item in flat.items():
+                    if verdicts[key]:
+                        break
+                    kind = type(item)
+                    if kind is str:
+                        if len(item) < SHORT_CHARS:
+                            if " " not in item and "=" not in item and ":" not in item:
+                                continue
+                        elif len(item) > FAST_CHARS:
+                            break
+                        if self._suspect(item) is not None:
+                            break
+                    elif kind is int:
+                        if not MIN_INT <= item <= MAX_INT:
+                            break
+                    elif kind is float:
+                        if item - item != 0.0:
+                            break
+                    elif item is not None and kind is not bool:
+                        break
+                else:
+                    data = _encode(flat)
+                    if len(data) <= self._limit and not data.startswith(b'{"lt":'):
+                        return data
+            except (Exception, MemoryError):  # noqa: BLE001, S110 (the careful way answers for all that)
+                pass
+        return self._careful(value)
+
+    def _careful(self, value: object) -> bytes:
+        return self._within_limit(lambda walker: walker.clean(value))
+
+    def encode_fields(self, values: Mapping[str, object]) -> bytes:
+        """
+        Return a run's columns as the inside of an object: no braces, empty for no columns.
+
+        The keys are trusted, the values cleaned.
+        """
+        return self._within_limit(lambda walker: walker.fields(values))[1:-1]
+
+    def clean(self, value: object) -> Plain:
+        """
+        Return the value as plain JSON values, bounded and scrubbed.
+        """
+        plain: Plain = msgspec.json.decode(self.encode(value))
+        return plain
+
+    def _within_limit(self, clean: Any) -> bytes:
+        """
+        Encode what `clean` returns, with less and less room until it fits.
+        """
+        size: Optional[int] = None
+        try:
+            for share in _BUDGET_SHARES:
+                walker = Walker(self._limits, self._scrubber, self._limit // share)
+                data = escape_marker(_encode(clean(walker)))
+                size = len(data)
+                if size <= self._limit:
+                    return data
+        except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001 (never the caller's problem)
+            return _encode(cut(f"{type(error).__name__} while encoding"))
+        return _encode(cut(f"{size} bytes"))

@@ -1,0 +1,383 @@
+"""
+What secrets look like in running text.
+
+Each shape has an anchor: a rare character, what stands right before it, and enough of what follows to
+make a match likely. All anchors together are one expression that passes over a text once; each starts
+with a plain character, so that the expression engine skips all others, and nothing in it repeats
+without a bound. Only where it stops is a shape matched for good, by `find`.
+
+    anchor        shape
+    - _ . : J A   tokens with a known prefix, JWTs, cloud keys, webhooks
+    -             PEM blocks, `--password x`
+    B b           `Bearer …` and `Basic …`
+    @             passwords in URLs
+    k s w c u p g assignments: `token=…`, `"password": "…"`; the name is judged like a key
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MARKER_START = "[scrubbed:"
+
+
+class Token(NamedTuple):
+    """
+    A secret that is known by its prefix.
+
+    The last character of ``prefix``, which has a fixed width, is the anchor; ``ahead`` is what must
+    follow it at once, cheap and bounded; ``body`` is the rest of the secret.
+    """
+
+    rule: str
+    prefix: str
+    body: str
+    #: A letter or digit right before the prefix means that it is none.
+    bounded: bool = True
+    ahead: str = "[A-Za-z0-9_+/=-]{8}"
+
+
+class Found(NamedTuple):
+    """
+    A secret's place in a text and the rule that knows it; no rule: nothing up to the end is one.
+    """
+
+    start: int
+    end: int
+    rule: str
+
+
+Judge = Callable[[str], bool]
+Finder = Callable[[str, int, Judge], Optional[Found]]
+
+TOKENS = (
+    Token("github", "gh[pousr]_", "[A-Za-z0-9]{16,}", bounded=False),
+    Token("github", "github_pat_", "[A-Za-z0-9_]{16,}", bounded=False),
+    Token("gitlab", "glpat-", "[A-Za-z0-9_.-]{16,}", bounded=False),
+    Token("gitlab", "gl[drfcps][tobr]-", "[A-Za-z0-9_.-]{16,}"),
+    Token("gitlab", "glrt-", "[A-Za-z0-9_.-]{16,}"),
+    Token("slack", "xox[a-z]-", "[A-Za-z0-9-]{10,}", bounded=False),
+    Token("slack", "xapp-", "[A-Za-z0-9-]{10,}"),
+    Token("sk", "sk-", "[A-Za-z0-9_-]{16,}"),
+    Token("sk", "[sp]k-lf-", "[A-Za-z0-9-]{16,}"),
+    Token("stripe", "[srp]k_live_", "[A-Za-z0-9_]{10,}"),
+    Token("stripe", "[srp]k_test_", "[A-Za-z0-9_]{10,}"),
+    Token("stripe", "whsec_", "[A-Za-z0-9+/=]{16,}"),
+    Token("groq", "gsk_", "[A-Za-z0-9]{20,}"),
+    Token("xai", "xai-", "[A-Za-z0-9]{20,}"),
+    Token("replicate", "r8_", "[A-Za-z0-9]{20,}"),
+    Token("perplexity", "pplx-", "[A-Za-z0-9]{20,}"),
+    Token("langsmith", "lsv2_", "[A-Za-z0-9_]{20,}"),
+    Token("hugging-face", "hf_", "[A-Za-z0-9]{16,}"),
+    Token("npm", "npm_", "[A-Za-z0-9]{16,}"),
+    Token("pypi", "pypi-", "[A-Za-z0-9_-]{16,}"),
+    Token("docker", "dckr_pat_", "[A-Za-z0-9_-]{16,}", bounded=False),
+    Token("digitalocean", "do[opr]_v1_", "[A-Za-z0-9]{16,}"),
+    Token("shopify", "shp[acps][atps]_", "[A-Za-z0-9]{16,}"),
+    Token("grafana", "gl[cs]_", "[A-Za-z0-9+/=_]{16,}"),
+    Token("grafana", "glsa_", "[A-Za-z0-9_]{16,}"),
+    Token("linear", "lin_api_", "[A-Za-z0-9]{16,}"),
+    Token("notion", "ntn_", "[A-Za-z0-9]{16,}"),
+    Token("figma", "figd_", "[A-Za-z0-9_-]{16,}"),
+    Token("rubygems", "rubygems_", "[A-Za-z0-9]{16,}"),
+    Token("sentry", "sntr[yu][su]_", "[A-Za-z0-9+/=_-]{16,}"),
+    Token("sentry", "sntry[su]_", "[A-Za-z0-9+/=_-]{16,}"),
+    Token("postman", "PMAK-", "[A-Za-z0-9-]{16,}"),
+    Token("pulumi", "pul-", "[A-Za-z0-9]{32,}"),
+    Token("new-relic", "NRAK-", "[A-Za-z0-9]{16,}"),
+    Token("age", "AGE-SECRET-KEY-", "[A-Z0-9]{16,}", bounded=False),
+    Token("sendgrid", "SG[.]", "[A-Za-z0-9_-]{16,}(?:[.][A-Za-z0-9_-]*)?"),
+    Token("google-oauth", "ya29[.]", "[A-Za-z0-9_.-]{16,}"),
+    Token("vault", "hv[sbr][.]", "[A-Za-z0-9_.-]{16,}"),
+    Token("jwt", "eyJ", "[A-Za-z0-9_-]{8,}(?:[.][A-Za-z0-9_-]*){0,4}", bounded=False),
+    Token("aws", "A", "(?:KIA|SIA|ROA|GPA|IDA|NPA|NVA|PKA|BIA|CCA)[A-Z0-9]{16,}", bounded=False,
+          ahead="[KSRGINPBC][IOPDNVKC]A[A-Z0-9]{8}"),
+    Token("google", "A", "Iza[A-Za-z0-9_-]{30,}", bounded=False, ahead="Iza[A-Za-z0-9_-]{8}"),
+    Token("atlassian", "A", "TATT[A-Za-z0-9_=-]{20,}", ahead="TATT[A-Za-z0-9_=-]{8}"),
+    Token("telegram", ":", "AA[A-Za-z0-9_-]{30,}", bounded=False, ahead="AA[A-Za-z0-9_-]{8}"),
+    Token("webhook", "hooks[.]", "slack[.]com/[A-Za-z0-9/_-]{8,}", ahead="slack[.]com/"),
+    Token("webhook", "discord[.]", "com/api/webhooks/[A-Za-z0-9/_-]{8,}", ahead="com/api/"),
+)  # fmt: skip
+
+#: Keyword of a secret's name, cut at its anchor: (before, from the anchor on).
+_KEYWORDS = (
+    ("to", "ken"), ("", "key"), ("coo", "kie"), ("pas", "s"), ("c", "srf"), ("x", "srf"), ("ses", "sion"),
+    ("ses", "sid"), ("p", "wd"), ("j", "wt"), ("se", "cret"), ("", "credential"), ("a", "uth"), ("ot", "p"),
+    ("si", "g"),
+)  # fmt: skip
+#: What may stand behind a keyword: an ending of it, but no other word.
+_ENDING = "(?:s|n|[Ww]or[Dd]|[Ww]d|WOR?D|phrase|code|ization|nature|id)?(?![a-z])"
+
+
+def _any_case(letters: str) -> str:
+    """
+    Return an expression for the letters in either case.
+    """
+    return "".join(
+        f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in letters
+    )
+
+
+def keyword_anchors(before: str, rest: str, between: str = "") -> list[tuple[str, str]]:
+    """
+    Return the anchors of a keyword in a name: first character, in either case, and the expression after it.
+    """
+    look = f"(?<={_any_case(before)}.)" if before else ""
+    others = "".join(between + _any_case(letter) for letter in rest[1:])
+    ending = "" if between else _ENDING
+    return [(case, f"{look}{others}{ending}") for case in dict.fromkeys((rest[0], rest[0].upper()))]
+
+
+def _atoms(prefix: str) -> list[str]:
+    return re.findall(r"\[[^]]*\]|.", prefix)
+
+
+def _token_anchors() -> list[tuple[str, str]]:
+    """
+    Return the tokens' anchors: those with the same character and the same width of prefix share one.
+    """
+    groups: dict[tuple[str, str], dict[int, list[str]]] = {}
+    for token in TOKENS:
+        atoms = _atoms(token.prefix)
+        widths = groups.setdefault((atoms[-1].strip("[]"), token.ahead), {})
+        widths.setdefault(len(atoms), []).append(token.prefix)
+    anchors = []
+    for (last, ahead), widths in groups.items():
+        if 1 in widths:
+            anchors.append((last, ahead))
+            continue
+        before = "".join(
+            {
+                _atoms(prefix)[-2].strip("[]"): 0
+                for prefixes in widths.values()
+                for prefix in prefixes
+            }
+        )
+        looks = "|".join(f"(?<={'|'.join(prefixes)})" for prefixes in widths.values())
+        anchors.append((last, f"(?<=[{before}].)(?:{looks}){ahead}"))
+    return anchors
+
+
+ANCHORS: tuple[tuple[str, str], ...] = (
+    *_token_anchors(),
+    ("-", "(?<=-----)BEGIN "),
+    ("-", r"(?<=--)[A-Za-z][A-Za-z0-9_-]{1,32}[ \t]"),
+    *((case, r"(?:[Ee][Aa][Rr][Ee][Rr]|[Aa][Ss][Ii][Cc])[ \t]") for case in "Bb"),
+    ("@", r"(?<=[^\s/]@)[A-Za-z0-9\[._-]"),
+    *(anchor for keyword in _KEYWORDS for anchor in keyword_anchors(*keyword)),
+)
+
+
+def compile_anchors(anchors: Iterable[tuple[str, str]]) -> re.Pattern[str]:
+    """
+    Join anchors to one expression in which each character is tried once.
+    """
+    groups: dict[str, list[str]] = {}
+    for character, rest in anchors:
+        groups.setdefault(character, []).append(rest)
+    return re.compile(
+        "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in groups.items())
+    )
+
+
+_PATTERNS: dict[str, list[tuple[Token, int, re.Pattern[str]]]] = {}
+for _token in TOKENS:
+    _PATTERNS.setdefault(_atoms(_token.prefix)[-1].strip("[]"), []).append(
+        (_token, len(_atoms(_token.prefix)) - 1, re.compile(_token.prefix + _token.body))
+    )
+
+_PLAIN_TAIL = re.compile(r"[a-z_-]*\Z")
+
+
+def find_token(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find a token whose prefix ends at the anchor.
+    """
+    for token, width, pattern in _PATTERNS[text[at]]:
+        start = at - width
+        match = pattern.match(text, start) if start >= 0 else None
+        if match is None or (token.bounded and not _begins_a_word(text, start)):
+            continue
+        return Found(start, match.end(), token.rule if _is_random(token, match[0]) else "")
+    return None
+
+
+def _is_random(token: Token, found: str) -> bool:
+    """
+    Tell a secret, which has a digit or a capital, from words joined by hyphens, and a JWT from any base64.
+    """
+    if token.rule == "jwt":
+        return "." in found or found.startswith("eyJrIjoi")
+    return not _PLAIN_TAIL.match(found, len(_atoms(token.prefix)))
+
+
+def _begins_a_word(text: str, start: int) -> bool:
+    """
+    Tell whether no letter or digit stands before, other than as part of an escape such as ``\\n``.
+    """
+    if start == 0 or not text[start - 1].isalnum():
+        return True
+    before = text[max(0, start - 3) : start]
+    return before[-2:-1] == "\\" or before[:1] == "%"
+
+
+_PEM_BEGIN = re.compile(r"BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+
+
+def find_pem(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find a private key's block; one without an end reaches to the end of the text.
+    """
+    if not _PEM_BEGIN.match(text, at + 1):
+        return None
+    end = text.find("-----END", at)
+    if end >= 0:
+        end = text.find("-----", end + len("-----END"))
+    return Found(at - 4, len(text) if end < 0 else end + 5, "private-key")
+
+
+_FLAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,32}")
+_FLAG_VALUE = re.compile(r"[ \t]{1,4}(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s-]\S*)")
+
+
+def find_flag(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find the value of ``--password value``.
+    """
+    name = _FLAG_NAME.match(text, at + 1)
+    value = _FLAG_VALUE.match(text, name.end()) if name and judge(name[0]) else None
+    if value is None or value[1].startswith(MARKER_START):
+        return None
+    return Found(*value.span(1), "flag")
+
+
+def find_dash(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find what a hyphen can anchor.
+    """
+    return find_token(text, at, judge) or (
+        find_pem(text, at, judge)
+        if text.startswith("BEGIN ", at + 1)
+        else find_flag(text, at, judge)
+    )
+
+
+_SCHEME = re.compile(r"[A-Za-z]+[ \t]{1,4}([A-Za-z0-9._~+/=-]+)")
+
+
+def find_scheme(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find the credentials after ``Bearer`` or ``Basic``.
+    """
+    match = _SCHEME.match(text, at)
+    if match is None:
+        return None
+    value = match[1]
+    if text[at + 1] in "Aa":
+        return Found(*match.span(1), "basic") if _is_basic(value) else None
+    looks_random = len(value) >= 20 or any(character.isdigit() for character in value)
+    return Found(*match.span(1), "bearer") if looks_random else None
+
+
+def _is_basic(value: str) -> bool:
+    """
+    Tell whether a word is base64 of a name, a colon and a password.
+    """
+    try:
+        return b":" in binascii.a2b_base64(value + "=" * (-len(value) % 4))
+    except ValueError:
+        return False
+
+
+#: How far before an `@` the `://` of its URL may stand.
+MAX_USERINFO_CHARS = 1024
+_PORT = re.compile(r"[^/]*:[0-9]{1,5}/")
+
+
+def find_userinfo(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find the password, or the token in its place, before the host of a URL.
+    """
+    start = text.rfind("://", max(0, at - MAX_USERINFO_CHARS), at) + 3
+    info = text[start:at]
+    if start < 3 or not info or info.startswith(MARKER_START) or _PORT.match(info):
+        return None
+    if any(character in info for character in " \t\r\n\"'<>`"):
+        return None
+    if ":" not in info and (len(info) < 16 or "/" in info):
+        return None
+    return Found(start, at, "userinfo")
+
+
+_NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")
+_SIGN = re.compile(r"\\?[\"'`]?\]?[ \t]{0,2}([=:]{1,3}>?)[ \t]{0,8}(\\?[\"'`])?")
+_VALUES = {
+    None: re.compile(r"[^\s\"'`,;&]+"),
+    '"': re.compile(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*"),
+    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*"),
+    "`": re.compile(r"[^`\n]*"),
+    '\\"': re.compile(r"[^\"\\\n]*(?:\\[^\"\n][^\"\\\n]*)*"),
+    "\\'": re.compile(r"[^'\\\n]*(?:\\[^'\n][^'\\\n]*)*"),
+    "\\`": re.compile(r"[^`\\\n]*"),
+}
+_LINE = re.compile(r"[^\r\n\"'`]+")
+_WHOLE_LINE = frozenset(["authorization", "proxy-authorization", "cookie", "set-cookie"])
+_SIGNATURES = ("sig", "signature")
+#: Words that also stand before a colon in prose.
+_PROSE = frozenset(["token", "cookie", "session", "auth", "authorization", "secret", "credentials"])
+_NO_SECRETS = frozenset(["None", "null", "true", "false", "True", "False", "str", "bytes"])
+
+
+def find_assigned(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find the value after the name of a secret and ``=`` or ``:``, quoted or not.
+    """
+    name_end = _NAME_CHARS.match(text, at).end()  # type: ignore[union-attr]
+    sign = _SIGN.match(text, name_end)
+    if sign is None:
+        return None
+    before = _NAME_CHARS.match(text[max(0, at - 96) : at][::-1])
+    name_start = at - before.end()  # type: ignore[union-attr]
+    name = text[name_start:name_end].lstrip("-.")
+    if not judge(name) and not (sign[1] == "=" and name.lower().endswith(_SIGNATURES)):
+        return None
+    if text.endswith(MARKER_START, 0, name_start):
+        return None
+    return _value_after(text, sign, name.lower())
+
+
+def _value_after(text: str, sign: re.Match[str], name: str) -> Optional[Found]:
+    is_colon = ":" in sign[1]
+    pattern = _LINE if is_colon and not sign[2] and name in _WHOLE_LINE else _VALUES[sign[2]]
+    match = pattern.match(text, sign.end())
+    value = match[0] if match else ""
+    if not value or value.startswith(MARKER_START) or value.rstrip(")]}") in _NO_SECRETS:
+        return None
+    if is_colon and name in _PROSE and not _looks_random(value):
+        return None
+    return Found(sign.end(), sign.end() + len(value), "key")
+
+
+def either(first: Optional[Finder], second: Finder) -> Finder:
+    """
+    Return a finder that asks the first, if there is one, and then the second.
+    """
+    if first is None or first is second:
+        return second
+    return lambda text, at, judge: first(text, at, judge) or second(text, at, judge)
+
+
+def _looks_random(value: str) -> bool:
+    return len(value) >= 16 or any(character.isdigit() for character in value)
+
+
+FINDERS: dict[str, Finder] = dict.fromkeys(_PATTERNS, find_token)
+FINDERS.update(
+    {"-": find_dash, "B": find_scheme, "b": find_scheme, "@": find_userinfo},
+    **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
+)
