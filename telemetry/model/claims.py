@@ -8,7 +8,8 @@ under its own name. Nothing here raises.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, Optional, TypedDict
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict, Union
 
 import msgspec
 
@@ -34,25 +35,20 @@ _JSON_TYPES: dict[Kind, tuple[type, ...]] = {
 }
 
 
-class Claims(NamedTuple):
-    """
-    The fields a record sets, as a row holds them (None where it says null), and all the rest.
-    """
-
-    fields: dict[str, SqlValue]
-    aside: dict[str, Any]
+#: The fields a record sets, as a row holds them; the names it says null of; and all the rest.
+Claims = tuple[dict[str, SqlValue], Sequence[str], dict[str, Any]]
 
 
 def _json_type(column: Column) -> Any:
     if column.choices:
-        return Optional[Literal[column.choices]]
+        return Literal[column.choices]
     plain: dict[Kind, Any] = {
         Kind.COUNT: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)],
         Kind.FLAG: bool,
-        Kind.JSON: Any,
+        Kind.JSON: Union[dict[str, Any], list[Any]],
     }
     text = Annotated[str, msgspec.Meta(max_length=column.max_length)] if column.max_length else str
-    return Optional[plain.get(column.kind, text)]
+    return plain.get(column.kind, text)
 
 
 _decode_typed = msgspec.json.Decoder(
@@ -77,25 +73,20 @@ def read_claims(record: Record) -> Claims:
         fields = _decode_typed(line)
     except (msgspec.DecodeError, RecursionError):
         return _read_each(line)
+    for name in _TIMES:
+        if name in fields and not is_canonical_time(fields[name]):
+            return _read_each(line)
     # An escape may stand for NUL, which a row cannot hold.
-    if b"\\u" in line or not _are_canonical(fields):
+    if b"\\" in line and b"\\u" in line:
         return _read_each(line)
     for name, column in _CONVERTED:
-        if fields.get(name) is not None:
-            fields[name] = to_sql(column, accept(column, fields[name]).value)
-    # Each key but the first stands behind ,". No more of them than there should be: no others.
-    keys = 5 + bool(record.change) + bool(record.event_id) + bool(record.run_id) + len(fields)
-    if line.count(b',"') == keys - 1:
-        return Claims(fields, {})
-    return Claims(fields, _read_aside(line))
-
-
-def _are_canonical(fields: dict[str, Any]) -> bool:
-    for name in _TIMES:
-        text = fields.get(name)
-        if text is not None and not is_canonical_time(text):
-            return False
-    return True
+        if name in fields:
+            fields[name] = to_sql(column, fields[name])
+    # Each key but the first stands behind a comma: no more commas than keys are no more keys.
+    others = 4 + bool(record.change) + bool(record.event_id) + bool(record.run_id) + len(fields)
+    if line.count(b",") == others or line.count(b',"') == others:
+        return fields, (), {}
+    return fields, (), _read_aside(line)
 
 
 def _read_aside(line: bytes) -> dict[str, Any]:
@@ -117,29 +108,26 @@ def _plain(raw: msgspec.Raw) -> Any:
 
 
 def _read_each(line: bytes) -> Claims:
+    fields: dict[str, SqlValue] = {}
+    cleared: list[str] = []
+    aside: dict[str, Any] = {}
     try:
         decoded: dict[str, msgspec.Raw] = _decode_raw(line)
     except (msgspec.DecodeError, RecursionError):
-        return Claims({}, {})
-    claims = Claims({}, {})
+        return fields, cleared, aside
     for name, raw in decoded.items():
         column = _FIELDS.get(name)
-        if column is not None:
-            _take(claims, column, _plain(raw))
-        elif name not in _KNOWN_KEYS:
-            claims.aside[clean_text(name)] = _plain(raw)
-    return claims
-
-
-def _take(claims: Claims, column: Column, value: Any) -> None:
-    """
-    Put one value where it belongs.
-    """
-    found = fit(column, value)
-    if found is None and value is not None:
-        claims.aside[column.name] = value
-    else:
-        claims.fields[column.name] = found
+        if column is None and name in _KNOWN_KEYS:
+            continue
+        value = _plain(raw)
+        found = None if column is None else fit(column, value)
+        if found is not None:
+            fields[name] = found
+        elif column is not None and value is None:
+            cleared.append(name)
+        else:
+            aside[clean_text(name)] = value
+    return fields, cleared, aside
 
 
 def fit(column: Column, value: Any) -> SqlValue:

@@ -15,18 +15,18 @@ not depend on order or repetition, so neither does the fold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import msgspec
 
 from telemetry.model.claims import fit, read_claims
 from telemetry.model.errors import CodecError
-from telemetry.model.records import Change, RecordType
+from telemetry.model.records import Change, RecordType, as_number
 from telemetry.model.run import COLUMNS, Status, parse_status
 from telemetry.model.values import canonical_time, to_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from telemetry.model.records import Record
     from telemetry.model.run import Run
@@ -56,20 +56,17 @@ _BLANK: dict[str, SqlValue] = {
     for name, column in COLUMNS.items()
 }
 #: What an end says even by leaving it out, so that it clears what the reaper had guessed.
-_NO_END: dict[str, SqlValue] = dict.fromkeys(
-    ("end_time", "duration_ms", "error_summary", "error_details")
-)
+_END_FIELDS = ("end_time", "duration_ms", "error_summary", "error_details")
 #: A commit stands as a whole: the author of one never stays with the hash of another.
-_NO_COMMIT: dict[str, SqlValue] = dict.fromkeys(
-    name for name in COLUMNS if name.startswith("git_commit_")
-)
+_COMMIT_FIELDS = tuple(name for name in COLUMNS if name.startswith("git_commit_"))
 #: A status of each class among all: running never hides an end, but where a person sets it.
 _RUNNING_RANKS = (0, 1, 4)
 _END_RANKS = (2, 3, 5)
 #: What an editor cannot know of a run that is still running.
 _UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
 #: Fields that have a value in the row of a run of which nothing is said.
-_NEVER_BLANK = tuple(name for name, value in _BLANK.items() if value)
+_NEVER_BLANK = frozenset(name for name, value in _BLANK.items() if value)
+_SAID_AT_END = _NEVER_BLANK.union(_END_FIELDS)
 #: Names that are put aside for one run; beyond that, those that sort first are kept.
 MAX_ASIDE = 1000
 
@@ -77,33 +74,9 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class Key(NamedTuple):
-    """
-    The rank of what one record said.
-    """
-
-    rank: int
-    time: str
-    writer: str
-    number: int
-
-    def text(self) -> str:
-        """
-        Return the key as it is stored.
-        """
-        return f"{self.rank} {self.time} {self.writer}-{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> Key:
-        """
-        Return the key that was stored as this text.
-        """
-        rank, time, id_ = text.split(" ", 2)
-        writer, _, number = id_.partition("-")
-        return cls(int(rank), time, writer, int(number))
-
-
-_LOWEST = Key(-1, "", "", 0)
+#: The rank of what one record said: class, time, writer, number.
+Key = tuple[int, str, str, int]
+_LOWEST: Key = (-1, "", "", 0)
 
 
 class Fold:
@@ -116,9 +89,10 @@ class Fold:
 
     __slots__ = (
         "_aside",
+        "_common",
         "_created",
+        "_exceptions",
         "_highest",
-        "_keys",
         "_updated",
         "_values",
         "deleted",
@@ -132,7 +106,9 @@ class Fold:
         #: Whether the run was deleted; nothing brings it back.
         self.deleted = False
         self._values: dict[str, SqlValue] = {}
-        self._keys: dict[str, Key] = {}
+        #: The key of each field that is not among the exceptions.
+        self._common = _LOWEST
+        self._exceptions: dict[str, Key] = {}
         #: No field's key is higher.
         self._highest = _LOWEST
         self._aside: dict[str, tuple[Key, Any]] = {}
@@ -172,54 +148,53 @@ class Fold:
         if rank is None:
             self._see(time, (True, time))
         else:
-            self._take(record, Key(rank, time, record.writer, record.number))
+            self._take(record, rank, time)
 
-    def _take(self, record: Record, key: Key) -> None:
+    def _take(self, record: Record, rank: int, time: str) -> None:
         """
         Take what a record says at its key.
         """
-        fields, aside = read_claims(record)
-        created_at = fields.pop("created_at", None) if "created_at" in fields else None
-        created = created_at if record.change == _RECORDED and created_at else key.time
-        self._see(key.time, (record.change not in _CREATING, str(created)))
-        for name, value in aside.items():
-            self._put_aside(name, value, key)
-        if record.change == _EDITED:
+        fields, cleared, aside = read_claims(record)
+        created_at = fields.pop("created_at", None)
+        created = str(created_at) if created_at and record.change == _RECORDED else time
+        self._see(time, (record.change not in _CREATING, created))
+        writer, _, number = record.id.partition("-")
+        key = (rank, time, writer, as_number(number))
+        if aside:
+            for name, value in aside.items():
+                self._put_aside(name, value, key)
+        if rank == _EDIT:
+            fields.update({name: _BLANK[name] for name in cleared if name in _CLEARABLE})
             self._edit(record, fields, key)
-            return
-        if None in fields.values():
-            fields = {name: value for name, value in fields.items() if value is not None}
-        implied = _implied(record, fields)
-        self._set_all({**implied, **fields} if implied else fields, key)
+        else:
+            for name in _implied(record, fields):
+                fields.setdefault(name, None)
+            self._set_all(fields, key)
 
     def _edit(self, record: Record, fields: dict[str, SqlValue], key: Key) -> None:
         """
-        Set what a person set; null clears, but there is no run without a status or a name.
+        Set what a person set. What they cannot have known yet has the reaper's rank.
         """
         about = record.fields()
-        settled = about.get("force") is True or (
+        is_sure = about.get("force") is True or (
             parse_status(about.get("base_status")) is not Status.RUNNING
         )
-        sure: dict[str, SqlValue] = {}
-        unsure: dict[str, SqlValue] = {}
-        for name, value in fields.items():
-            if value is None and (name == "status" or COLUMNS[name].required):
-                continue
-            target = unsure if name in _UNSETTLED and not settled else sure
-            target[name] = _BLANK[name] if value is None else value
-        self._set_all(sure, key)
-        self._set_all(unsure, key._replace(rank=_INFERRED))
+        if not is_sure:
+            unsure = {name: fields.pop(name) for name in _UNSETTLED & fields.keys()}
+            self._set_all(unsure, (_INFERRED, *key[1:]))
+        self._set_all(fields, key)
 
     def _name(self, event_id: str, run_id: str) -> None:
         # All records of a run name it alike. Should some not, the lowest stands, in any order.
-        if event_id != self.event_id:
-            self.event_id = min(filter(None, (self.event_id, event_id)))
-        if run_id != self.run_id:
-            self.run_id = min(filter(None, (self.run_id, run_id)))
+        if event_id != self.event_id and event_id:
+            self.event_id = min(self.event_id, event_id) if self.event_id else event_id
+        if run_id != self.run_id and run_id:
+            self.run_id = min(self.run_id, run_id) if self.run_id else run_id
 
     def _see(self, time: str, created: tuple[bool, str]) -> None:
-        self._updated = max(self._updated, time)
-        if created[1] and created < self._created:
+        if time > self._updated:  # noqa: PLR1730 (a call of max costs thrice as much)
+            self._updated = time
+        if created < self._created and created[1]:
             self._created = created
 
     def _bury(self) -> None:
@@ -227,28 +202,42 @@ class Fold:
         self.deleted = True
         self.run_id = self._updated = ""
         self._created = _UNKNOWN_CREATION
-        self._values, self._keys, self._aside = {}, {}, {}
+        self._values, self._exceptions, self._aside = {}, {}, {}
 
     def _set_all(self, fields: dict[str, SqlValue], key: Key) -> None:
-        status = fields.pop("status", None)
+        """
+        Set fields at one key: all at once where it is above the others, as in a run's usual life.
+
+        Takes the dictionary over.
+        """
         if not fields:
-            pass
-        elif key > self._highest:
+            return
+        values = self._values
+        if key > self._highest and (fields.get("status") != _RUNNING or "status" not in values):
             self._highest = key
-            self._values.update(fields)
-            self._keys.update(dict.fromkeys(fields, key))
+            if values.keys() <= fields.keys():
+                self._values, self._exceptions, self._common = fields, {}, key
+            else:
+                values.update(fields)
+                self._exceptions.update(dict.fromkeys(fields, key))
         else:
             for name, value in fields.items():
                 self._set(name, value, key)
-        if status is not None:
-            self._set("status", status, key)
 
     def _set(self, name: str, value: SqlValue, key: Key) -> None:
-        old = self._keys.get(name)
-        if old is None or _place(name, value, key) > _place(name, self._values[name], old):
-            self._values[name] = value
-            self._keys[name] = key
-            self._highest = max(self._highest, key)
+        if name in self._values:
+            old = self._exceptions.get(name, self._common)
+            if _place(name, value, key) <= _place(name, self._values[name], old):
+                return
+        self._values[name] = value
+        self._exceptions[name] = key
+        self._highest = max(self._highest, key)
+
+    def _keys(self) -> dict[str, Key]:
+        """
+        Return the key of each field that is set.
+        """
+        return {**dict.fromkeys(self._values, self._common), **self._exceptions}
 
     def _put_aside(self, name: str, value: Any, key: Key) -> None:
         old = self._aside.get(name)
@@ -267,7 +256,7 @@ class Fold:
         if self.deleted:
             return
         self._see(other._updated, other._created)
-        for name, key in other._keys.items():
+        for name, key in other._keys().items():
             self._set(name, other._values[name], key)
         for name, (key, value) in other._aside.items():
             self._put_aside(name, value, key)
@@ -303,33 +292,30 @@ class Fold:
         state: dict[str, Any] = {}
         common, others = self._group()
         if common is not None:
-            state["*"] = common.text()
+            state["*"] = _key_text(common)
         if others:
-            state["keys"] = {key.text(): sorted(names) for key, names in others.items()}
-        finished = self._values.get("status", _RUNNING) != _RUNNING
-        ends = _NO_END if finished else ()
-        said = [name for name, value in self._values.items() if not value and name not in ends]
-        if said:
-            state["+"] = sorted(said)
-        unsaid = [name for name in (*_NEVER_BLANK, *ends) if name not in self._keys]
-        if unsaid:
-            state["-"] = sorted(unsaid)
+            state["keys"] = {_key_text(key): sorted(names) for key, names in others.items()}
+        ends = _END_FIELDS if self._values.get("status", _RUNNING) != _RUNNING else ()
+        empty = [name for name, value in self._values.items() if not value and name not in ends]
+        if empty:
+            state["+"] = sorted(empty)
+        if not self._values.keys() >= (_SAID_AT_END if ends else _NEVER_BLANK):
+            implied = {*_NEVER_BLANK, *ends}
+            state["-"] = sorted(implied - self._values.keys())
         if self._created[0]:
             state["bound"] = True
         if self._aside:
-            state["aside"] = {n: [key.text(), value] for n, (key, value) in self._aside.items()}
-        return bytes(_encode(state))
+            state["aside"] = {n: [_key_text(key), value] for n, (key, value) in self._aside.items()}
+        return _encode(state)
 
     def _group(self) -> tuple[Optional[Key], dict[Key, list[str]]]:
         """
         Return the key of most fields, and the names under each of the others.
         """
-        highest = self._highest
-        rest = [name for name, key in self._keys.items() if key is not highest]
-        if not rest:
-            return (highest if self._keys else None), {}
+        if not self._exceptions:
+            return (self._common if self._values else None), {}
         groups: dict[Key, list[str]] = {}
-        for name, key in self._keys.items():
+        for name, key in self._keys().items():
             groups.setdefault(key, []).append(name)
         common = max(groups, key=lambda key: (len(groups[key]), key))
         del groups[common]
@@ -364,17 +350,17 @@ class Fold:
             fold._created = ("bound" in state, row["created_at"])
         names = {name for name in _SETTABLE if row[name]}
         if row["status"] != _RUNNING:
-            names.update(_NO_END)
+            names.update(_END_FIELDS)
         names.update(state.get("+", ()))
         names.difference_update(state.get("-", ()))
-        if "*" in state:
-            fold._keys = dict.fromkeys(names, Key.parse(state["*"]))
         for text, others in state.get("keys", {}).items():
-            fold._keys.update(dict.fromkeys(others, Key.parse(text)))
-        fold._values = {name: row[name] for name in fold._keys}
-        fold._highest = max(fold._keys.values(), default=_LOWEST)
+            fold._exceptions.update(dict.fromkeys(others, _parse_key(text)))
+        if "*" in state:
+            fold._common = _parse_key(state["*"])
+        fold._values = {name: row[name] for name in names}
+        fold._highest = max([fold._common, *fold._exceptions.values()])
         for name, (text, value) in state.get("aside", {}).items():
-            fold._restore_aside(name, value, Key.parse(text))
+            fold._restore_aside(name, value, _parse_key(text))
         return fold
 
     def _restore_aside(self, name: str, value: Any, key: Key) -> None:
@@ -388,6 +374,9 @@ class Fold:
             self._set(name, found, key)
 
 
+_CLEARABLE = frozenset(
+    column.name for column in COLUMNS.values() if not column.required and column.name != "status"
+)
 #: Above every creation that is known.
 _UNKNOWN_CREATION = (True, "\uffff")
 _SETTABLE = tuple(
@@ -395,17 +384,28 @@ _SETTABLE = tuple(
 )
 
 
-def _implied(record: Record, fields: dict[str, SqlValue]) -> dict[str, SqlValue]:
+def _implied(record: Record, fields: dict[str, SqlValue]) -> Sequence[str]:
     """
     Return the fields that a record of this kind sets to null where it does not say them.
     """
     if record.record_type == _COMMIT:
-        return _NO_COMMIT if "git_commit_hash" in fields else {}
+        return _COMMIT_FIELDS if "git_commit_hash" in fields else ()
     if record.change == _ENDED:
-        return _NO_END
+        return _END_FIELDS
     if record.change == _RECORDED and fields.get("status", _RUNNING) != _RUNNING:
-        return _NO_END
-    return {}
+        return _END_FIELDS
+    return ()
+
+
+def _key_text(key: Key) -> str:
+    rank, time, writer, number = key
+    return f"{rank} {time} {writer}-{number}"
+
+
+def _parse_key(text: str) -> Key:
+    rank, time, id_ = text.split(" ", 2)
+    writer, _, number = id_.partition("-")
+    return int(rank), time, writer, int(number)
 
 
 def _place(name: str, value: SqlValue, key: Key) -> tuple[Key, str]:
@@ -416,7 +416,8 @@ def _place(name: str, value: SqlValue, key: Key) -> tuple[Key, str]:
     even then the order of arrival does not.
     """
     if name == "status":
-        key = key._replace(rank=(_RUNNING_RANKS if value == _RUNNING else _END_RANKS)[key.rank])
+        ranks = _RUNNING_RANKS if value == _RUNNING else _END_RANKS
+        key = (ranks[key[0]], *key[1:])
     return key, repr(value)
 
 

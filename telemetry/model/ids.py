@@ -1,7 +1,8 @@
 """
 Identities and the clock.
 
-A run's key is a UUIDv7 (RFC 9562, section 5.7), which begins with the time: indexes grow at one end.
+A run's key is a UUIDv7 (RFC 9562, section 5.7): it begins with the time, so an index on it grows at
+its end.
 A record's id is its writer, drawn at random per process, and a number that counts up.
 """
 

@@ -83,8 +83,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         Return its number within the writer; gaps mean lost records.
         """
-        digits = self.id.partition("-")[2]
-        return int(digits) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else 0
+        return as_number(self.id.partition("-")[2])
 
     def fields(self) -> dict[str, Any]:
         """
@@ -102,3 +101,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Return the event's payload as plain data; None where it has none.
         """
         return msgspec.json.decode(self.payload)
+
+
+def as_number(digits: str) -> int:
+    """
+    Return the number that ends a record's id; 0 for what is none of ours.
+    """
+    return int(digits) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else 0
