@@ -101,7 +101,10 @@ class SqliteSink:
         Finish what has waited for a quiet moment: the indexes of a rebuilt database, a long log.
         """
         with self._guarded():
-            connection = self._current()
+            if self._handle.was_replaced():
+                self._handle.drop()
+                return
+            connection = self._handle.get()
             if self._is_rebuilding:
                 create_missing_indexes(connection)
                 self._is_rebuilding = False

@@ -5,6 +5,7 @@ Move a database out of the way without deleting a byte of it.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Optional
@@ -39,6 +40,29 @@ def move_aside(
         path.replace(target)
         return target
     return None
+
+
+def swap_in(path: Path, successor: Path, *, label: str = "corrupted") -> Optional[Path]:
+    """
+    Put a finished database, which nobody has open, in the place of another.
+
+    The path names one of the two at every moment. Whoever has the old one open goes on with that
+    one until it sees the change; no writer should be about to open it, so hold the sink's lock.
+
+    Returns:
+        Where the old one is now; None when there was none.
+    """
+    aside = free_name(path, label) if path.exists() else None
+    if aside is not None:
+        try:
+            os.link(path, aside)
+        except OSError:  # a file system without links; then the path is missing for a moment
+            path.replace(aside)
+    for suffix in SIDECARS:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{aside or free_name(path, label)}{suffix}")
+    successor.replace(path)
+    return aside
 
 
 def free_name(path: Path, label: str) -> Path:

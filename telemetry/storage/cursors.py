@@ -55,4 +55,11 @@ def advance(
             f"the cursor of {sink} in segment {cursor.segment} must stand at {cursor.start}"
             f" (got {stored}); another drainer was faster, read the cursors again"
         )
+    set_cursor(connection, sink, cursor)
+
+
+def set_cursor(connection: sqlite3.Connection, sink: str, cursor: Cursor) -> None:
+    """
+    Store a cursor as it is.
+    """
     connection.execute(_SET_SQL, (sink, cursor.segment, cursor.offset, cursor.fingerprint))

@@ -1,8 +1,8 @@
 """
 Plain questions to the database, for the command line, the client and the reaper.
 
-Standard library only, and read-only: it can neither write nor checkpoint, and it works while writers
-write. A database that does not exist yet has no rows.
+Standard library only, and read-only: it can neither write nor checkpoint, and it works while
+writers write. A database that does not exist yet has no rows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _AGENTS_SQL = (
 )
 _P95_SQL = (
     "SELECT duration_ms FROM agent_runs WHERE duration_ms IS NOT NULL ORDER BY duration_ms"
-    " LIMIT 1 OFFSET max(0, (SELECT count(duration_ms) FROM agent_runs) * 95 / 100 - 1)"
+    " LIMIT 1 OFFSET max(0, ((SELECT count(duration_ms) FROM agent_runs) * 95 + 99) / 100 - 1)"
 )
 
 
@@ -116,7 +116,7 @@ class Reader:
 
     def run(self, name: str) -> Optional[Row]:
         """
-        Return the run of that name: a run id, an event id, the beginning or the end of one, ``@last``.
+        Return the run of that name: a run id or event id, the beginning or end of one, ``@last``.
 
         None where no run has it, or several do.
         """
@@ -125,7 +125,7 @@ class Reader:
 
     def matching(self, name: str, *, limit: int = DEFAULT_LIMIT) -> list[Row]:
         """
-        Return the runs that a name may mean: those that have it exactly, else those with it at an end.
+        Return the runs that a name may mean: those called so, else those with it at either end.
         """
         if name == LAST:
             return self.runs(limit=1)

@@ -1,0 +1,259 @@
+"""
+A database from the journal alone, and whether a database is what its journal says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+import attrs
+
+from telemetry.model.records import RecordType
+from telemetry.storage.aside import SIDECARS, free_name, swap_in
+from telemetry.storage.cursors import set_cursor
+from telemetry.storage.ddl import RUN_COLUMNS
+from telemetry.storage.migrations import create_missing_indexes, migrate
+from telemetry.storage.rows import apply, find_refused, load_fold
+from telemetry.storage.sqlite import (
+    concerns_the_database,
+    connect,
+    connect_read_only,
+    translated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from telemetry.model.records import Record
+    from telemetry.sinks import Cursor, Journal
+
+#: One transaction a piece: large ones save little more, and take memory.
+READ_BYTES = 4 * 1024 * 1024
+_SEGMENT = RecordType.SEGMENT.value
+_MAX_PROBLEMS = 20
+
+Progress = Callable[[int, int], None]
+
+
+@attrs.frozen(kw_only=True)
+class Rebuilt:
+    """
+    What a rebuild did.
+    """
+
+    record_count: int
+    run_count: int
+    damaged_count: int
+    damaged_bytes: int
+    #: Ids of records whose values SQLite does not store.
+    refused: Sequence[str]
+    #: Where the former database is now; None when there was none.
+    aside: Optional[Path]
+    seconds: float
+
+    @property
+    def records_per_second(self) -> float:
+        """
+        Return the rate, indexes included.
+        """
+        return self.record_count / self.seconds if self.seconds else 0.0
+
+
+def rebuild(
+    db_path: Path, journal: Journal, *, sink: str = "sqlite", progress: Optional[Progress] = None
+) -> Rebuilt:
+    """
+    Make a database of what the journal has, and put it in the place of the present one.
+
+    The present one is moved aside, never deleted. Nothing changes before the new one is complete
+    and on the disk. The caller holds the sink's lock: no drainer opens the database meanwhile.
+
+    Args:
+        sink: Whose cursors the new database carries: the follower goes on where the rebuild ended.
+        progress: Told the bytes done and the bytes in all, a few times a second at most.
+
+    Raises:
+        OSError: The journal cannot be read, or the directory not written.
+        SinkError: The new database cannot be written.
+    """
+    begun = time.monotonic()
+    successor = free_name(db_path, "rebuilding")
+    try:
+        with translated(successor), contextlib.closing(_scratch(successor)) as connection:
+            counts = _fill(connection, journal, sink, progress)
+            create_missing_indexes(connection)
+            run_count = connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
+        _sync(successor)
+        aside = swap_in(db_path, successor)
+    finally:
+        _discard(successor)
+    return Rebuilt(
+        record_count=counts.records,
+        run_count=run_count,
+        damaged_count=counts.damaged,
+        damaged_bytes=counts.damaged_bytes,
+        refused=tuple(counts.refused),
+        aside=aside,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def check(db_path: Path) -> list[str]:
+    """
+    Return what is wrong with a database, by what it says of itself; empty when nothing is.
+
+    Each run's row must be the one that its stored fold gives, and each fold must have its row.
+    """
+    if not db_path.exists():
+        return [f"the database {db_path} does not exist"]
+    try:
+        with contextlib.closing(connect_read_only(db_path)) as connection:
+            found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MAX_PROBLEMS})")]
+            problems = [] if found == ["ok"] else [f"quick_check: {text}" for text in found]
+            return problems or _check_folds(connection)
+    except (sqlite3.Error, RuntimeError) as error:
+        return [str(error)]
+
+
+def differences(db_path: Path, journal: Journal) -> list[str]:
+    """
+    Return how a database differs from what its journal gives; empty when they agree.
+
+    Builds a second database beside it, and leaves both the first and the journal as they are.
+    """
+    successor = free_name(db_path, "checking")
+    try:
+        with translated(successor), contextlib.closing(_scratch(successor)) as connection:
+            _fill(connection, journal, "", None)
+            connection.execute("ATTACH ? AS live", (f"{db_path.absolute().as_uri()}?mode=ro",))
+            return [
+                text
+                for table in ("agent_runs", "run_events", "run_records", "commits")
+                for text in _compare(connection, table)
+            ]
+    finally:
+        _discard(successor)
+
+
+@attrs.define
+class _Counts:
+    records: int = 0
+    damaged: int = 0
+    damaged_bytes: int = 0
+    refused: list[str] = attrs.field(factory=list)
+
+
+def _scratch(path: Path) -> sqlite3.Connection:
+    """
+    Open a new database that nobody else has: no log, no waiting for the disk.
+    """
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = MEMORY").fetchone()
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+        connection.execute("PRAGMA cache_size = -65536")
+        migrate(connection, with_indexes=False)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _fill(
+    connection: sqlite3.Connection, journal: Journal, sink: str, progress: Optional[Progress]
+) -> _Counts:
+    counts = _Counts()
+    segments = list(journal.segments())
+    total = sum(segment.size for segment in segments)
+    done = 0
+    for segment in segments:
+        cursor: Optional[Cursor] = None
+        while cursor is None or cursor.offset < segment.size:
+            chunk = journal.read(segment, cursor, READ_BYTES)
+            if chunk.cursor.offset == (cursor.offset if cursor else 0):
+                break
+            records = [record for record in chunk.records if record.record_type != _SEGMENT]
+            connection.execute("BEGIN")
+            counts.refused += _apply(connection, records)
+            if sink:
+                set_cursor(connection, sink, chunk.cursor)
+            connection.execute("COMMIT")
+            done += chunk.cursor.offset - chunk.cursor.start
+            cursor = chunk.cursor
+            counts.records += len(records)
+            counts.damaged += chunk.damaged_count
+            counts.damaged_bytes += chunk.damaged_bytes
+            if progress is not None:
+                progress(done, total)
+    return counts
+
+
+def _apply(connection: sqlite3.Connection, records: Sequence[Record]) -> list[str]:
+    """
+    Write a piece's rows; return the ids of the records that cannot be.
+    """
+    connection.execute("SAVEPOINT piece")
+    try:
+        apply(connection, records)
+    except Exception as error:
+        if concerns_the_database(error) or isinstance(error, MemoryError):
+            raise
+        connection.execute("ROLLBACK TO piece")
+        return find_refused(connection, records)
+    finally:
+        connection.execute("RELEASE piece")
+    return []
+
+
+def _check_folds(connection: sqlite3.Connection) -> list[str]:
+    problems = []
+    sql = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
+    for values in connection.execute(sql):
+        row = dict(zip(RUN_COLUMNS, values))
+        fold = load_fold(connection, row["event_id"])
+        if fold.deleted or fold.row() != row:
+            problems.append(f"run {row['event_id']}: its row is not what it was folded from")
+        if len(problems) >= _MAX_PROBLEMS:
+            break
+    lost = connection.execute(
+        "SELECT event_id FROM run_folds f WHERE deleted = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM agent_runs r WHERE r.event_id = f.event_id) LIMIT ?",
+        (_MAX_PROBLEMS,),
+    )
+    return problems + [f"run {event_id}: it has a fold and no row" for (event_id,) in lost]
+
+
+def _compare(connection: sqlite3.Connection, table: str) -> list[str]:
+    names = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
+    problems = []
+    for these, those, where in (("main", "live", "journal"), ("live", "main", "database")):
+        found = connection.execute(
+            f"SELECT event_id FROM (SELECT {names} FROM {these}.{table}"
+            f" EXCEPT SELECT {names} FROM {those}.{table}) LIMIT ?",
+            (_MAX_PROBLEMS,),
+        )
+        problems += [f"{table}: run {row[0]} is so in the {where} only" for row in found]
+    return problems
+
+
+def _sync(path: Path) -> None:
+    """
+    Make a closed database survive a power cut, before it takes another's place.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    for suffix in ("", *SIDECARS):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").unlink()
