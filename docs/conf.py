@@ -3,6 +3,7 @@ Sphinx's configuration.
 """
 
 from importlib.metadata import version as version_of
+from typing import Any
 
 project = "Local Telemetry"
 author = "Local Telemetry contributors"
@@ -23,3 +24,23 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = f"Local Telemetry {release}"
 html_show_sourcelink = False
+
+
+def literal_blocks(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list) -> None:
+    """
+    Take what a module's docstring indents for a drawing: a literal block.
+    """
+    if what != "module":
+        return
+    for at in range(len(lines) - 1, 0, -1):
+        before, line = lines[at - 1], lines[at]
+        opens = line.startswith("    ") and not before and not lines[at - 2].startswith("    ")
+        if opens and not lines[at - 2].endswith("::"):
+            lines[at:at] = ["::", ""]
+
+
+def setup(app: Any) -> None:
+    """
+    Register the hook.
+    """
+    app.connect("autodoc-process-docstring", literal_blocks)

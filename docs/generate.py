@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import attrs
 import click
@@ -98,6 +98,18 @@ def fields() -> str:
     return "\n".join(pieces)
 
 
+def payloads() -> str:
+    """
+    Say what becomes of each kind of value, as the encoder's own docstring has it.
+    """
+    from telemetry.model import payload
+
+    lines = re.findall(
+        r"^ {4}(\S.*?) {2,}(\S.*)$|^ {4}(\S.*?) (\{.*)$", payload.__doc__ or "", re.MULTILINE
+    )
+    return table(("Value", "Written as"), [(a or c, b or d) for a, b, c, d in lines])
+
+
 def exits() -> str:
     """
     Say what each exit code means.
@@ -118,37 +130,34 @@ def schema_sql() -> str:
 
 def commands() -> str:
     """
-    Show the help of each command.
+    Show the help of the command line and of each command.
     """
     from telemetry.cli.main import cli
 
-    context = click.Context(cli, info_name="telemetry", terminal_width=100, max_content_width=100)
-    return "\n".join(_helps(cli, context))
+    return "\n".join(_helps(cli, _context(cli, "telemetry")))
+
+
+def _context(
+    command: click.Command, name: str, parent: Optional[click.Context] = None
+) -> click.Context:
+    return click.Context(command, parent, name, terminal_width=100, max_content_width=100)
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
-    if context.parent:
+    with context.scope(cleanup=False):
         yield f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            if found is not None and not found.hidden:
-                yield from _helps(
-                    found,
-                    click.Context(
-                        found,
-                        info_name=name,
-                        parent=context,
-                        terminal_width=100,
-                        max_content_width=100,
-                    ),
-                )
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                if found is not None and not found.hidden:
+                    yield from _helps(found, _context(found, name, context))
 
 
 PIECES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "exits": exits,
     "fields": fields,
+    "payloads": payloads,
     "retired": retired,
     "settings": settings,
 }
