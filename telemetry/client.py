@@ -98,7 +98,7 @@ class RunContext:
         """
         Return the W3C trace id that nested runs share; empty before the block is entered.
         """
-        return str(self._run.values.get("trace_id", "")) if self._run else ""
+        return self._run.trace_id if self._run else ""
 
     def log_event(self, event_type: str, payload: object = None) -> None:
         """

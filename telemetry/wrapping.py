@@ -38,9 +38,13 @@ def wrap(function: Any, tracking: Tracking) -> Any:
 class _BoundTrackedFunction(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """
     A tracked method, bound: pickles as its object and its name.
+
+    A static method, and a method got from the class, are bound to nothing and found by name.
     """
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._self_instance is None:
+            return _resolve, (self.__wrapped__.__module__, self.__wrapped__.__qualname__)
         return getattr, (self._self_instance, self.__wrapped__.__name__)
 
 

@@ -191,7 +191,7 @@ def test_no_field_name_breaks_the_run(client, name):
     assert rows(client)[ctx.run_id]["status"] == "success"
 
 
-@pytest.mark.parametrize("value", [-1, 2**63, "many", 1.5, float("nan"), object()])
+@pytest.mark.parametrize("value", [-1, 2**63, "many", float("nan"), object()])
 def test_a_counter_that_cannot_be_is_left_out(client, value):
     """
     The rest of the call is recorded.

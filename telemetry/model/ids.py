@@ -22,47 +22,61 @@ _FORBIDDEN_IN_RUN_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
 _POOL_BYTES = 4096
 
 
-class _RandomPool:
+class _Pool:
     """
-    Random bytes from the system, fetched many at a time: a tenth of the cost of one call each.
+    Texts that are made ready many at a time, so that drawing one costs next to nothing.
 
-    Threads may draw at once: a slice is taken by advancing one iterator, which is atomic.
+    Any thread or signal handler may draw: a text is taken by advancing one iterator, which is
+    atomic.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._draws: Iterator[str] = iter(())
+    def __init__(self, fill: Callable[[], Iterator[str]]) -> None:
+        self._fill = fill
+        self._texts: Iterator[str] = iter(())
 
     def draw(self) -> str:
         """
-        Return ``size`` random bytes as hexadecimal text.
+        Return a text that was never drawn before.
         """
-        for text in self._draws:
+        for text in self._texts:
             return text
-        digits = os.urandom(_POOL_BYTES // self._size * self._size).hex()
-        width = self._size * 2
-        draws = iter([digits[i : i + width] for i in range(0, len(digits), width)])
-        first = next(draws)
-        self._draws = draws
+        texts = self._fill()
+        first = next(texts)
+        self._texts = texts
         return first
 
     def after_fork(self) -> None:
         """
         Forget what the parent process will draw too.
         """
-        self._draws = iter(())
+        self._texts = iter(())
 
 
-_event_ids = _RandomPool(10)
-_run_ids = _RandomPool(4)
+def _uuid_tails() -> Iterator[str]:
+    """
+    Return what follows the time in UUIDv7s: a counter of 12 bits, and 62 random bits for all of it.
+    """
+    digits = os.urandom(8).hex()
+    variant = "89ab"[int(digits[0], 16) & 3]
+    form = f"-7%03x-{variant}{digits[1:4]}-{digits[4:]}"
+    return map(form.__mod__, range(1 << 12))
+
+
+def _run_id_tails() -> Iterator[str]:
+    digits = os.urandom(_POOL_BYTES).hex()
+    return iter([digits[i : i + 8] for i in range(0, len(digits), 8)])
+
+
+_uuid_pool = _Pool(_uuid_tails)
+_run_id_pool = _Pool(_run_id_tails)
 
 
 def forget_pools() -> None:
     """
     Draw anew in a child process; called after a fork.
     """
-    _event_ids.after_fork()
-    _run_ids.after_fork()
+    _uuid_pool.after_fork()
+    _run_id_pool.after_fork()
 
 
 os.register_at_fork(after_in_child=forget_pools) if hasattr(os, "register_at_fork") else None
@@ -82,10 +96,8 @@ def new_event_id(now_us: int) -> str:
     Args:
         now_us: Microseconds since the epoch.
     """
-    digits = _event_ids.draw()
     millis = f"{now_us // 1000:012x}"
-    variant = "89ab"[int(digits[3], 16) & 3]
-    return f"{millis[:8]}-{millis[8:12]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
+    return f"{millis[:8]}-{millis[8:]}{_uuid_pool.draw()}"
 
 
 def new_run_id(agent_name: str, second_text: str) -> str:
@@ -96,7 +108,7 @@ def new_run_id(agent_name: str, second_text: str) -> str:
         second_text: The second in ISO form, "2026-11-22T00:42:17".
     """
     stamp = second_text.replace("-", "").replace(":", "")
-    return f"{stamp}Z-{agent_name}-{_run_ids.draw()}"
+    return f"{stamp}Z-{agent_name}-{_run_id_pool.draw()}"
 
 
 def run_id_problem(run_id: object) -> str:

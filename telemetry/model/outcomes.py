@@ -33,12 +33,15 @@ class Outcome:
     error_details: Optional[str] = None
 
 
+SUCCESS = Outcome(Status.SUCCESS)
+
+
 def outcome_of(error: Optional[BaseException]) -> Outcome:
     """
     Return how a run ended that this exception left; None is success.
     """
     if error is None:
-        return Outcome(Status.SUCCESS)
+        return SUCCESS
     status = status_of(error)
     if status is Status.SUCCESS:
         return Outcome(status)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable
 from zlib import crc32
@@ -19,17 +18,16 @@ import msgspec
 
 from telemetry.model.codec import escape_marker
 from telemetry.model.ids import Clock, new_writer
+from telemetry.model.records import FORMAT_VERSION, Change, RecordType
 
 if TYPE_CHECKING:
     from telemetry.model.payload import PayloadEncoder
 
 _encode = msgspec.json.Encoder().encode
-_time_ns = time.time_ns
 #: Distinct event types whose bytes are kept ready; an agent that makes up more pays for encoding.
 _MAX_CACHED_TYPES = 512
 MAX_EVENT_TYPE_LENGTH = 255
-#: A write that takes longer is counted as a stall, in nanoseconds.
-STALL_NS = 50_000_000
+COMMIT = RecordType.COMMIT.value
 
 Append = Callable[[bytes, int], bool]
 
@@ -69,9 +67,17 @@ class Emitter:
         self.pid = os.getpid()
         self.writer = new_writer()
         self._numbers = itertools.count(1)
-        writer = self.writer.encode()
-        self._event_head = b'{"lt":1,"record_type":"event","id":"%b-' % writer
-        self._writer_bytes = writer
+        self._event_head = self._head('"event"')
+        self._heads = {
+            COMMIT: self._head('"commit"'),
+            **{change.value: self._head(f'"run","change":"{change.value}"') for change in Change},
+        }
+
+    def _head(self, record_type: str) -> bytes:
+        """
+        Return a line of this writer up to its number.
+        """
+        return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'.encode()
 
     def event(self, run_part: bytes, event_type: str, payload: object) -> None:
         """
@@ -105,28 +111,28 @@ class Emitter:
             kind,
             data,
         )
-        line = b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+        line = body + b',"crc":"%08x"}\n' % crc32(body)
         if not self._append(line, second):
             self._refused(line, second)
         self._written()
 
-    def change(self, record_type: str, change: str, run_part: bytes, fields: bytes) -> int:
+    def change(self, kind: str, run_part: bytes, fields: bytes) -> int:
         """
         Record what happened to a run, or a commit.
 
         Args:
+            kind: A change of a run, or `COMMIT`.
+            run_part: The run's two keys, from `identity`.
             fields: The rest of the line from its first comma on: ``,"status":"running"``.
 
         Returns:
             The record's time in microseconds since the epoch.
         """
         now = self.clock.now_us()
-        self.change_at(now, record_type, change, run_part, fields)
+        self.change_at(now, kind, run_part, fields)
         return now
 
-    def change_at(
-        self, now: int, record_type: str, change: str, run_part: bytes, fields: bytes
-    ) -> None:
+    def change_at(self, now: int, kind: str, run_part: bytes, fields: bytes) -> None:
         """
         Record as `change` does, at a time already read from the clock.
         """
@@ -136,17 +142,15 @@ class Emitter:
         stamp = self._stamp
         if stamp[0] != second:
             stamp = self._new_stamp(second)
-        body = b'{"lt":1,"record_type":"%b"%b,"id":"%b-%d%b%06dZ%b%b' % (
-            record_type.encode(),
-            b',"change":"%b"' % change.encode() if change else b"",
-            self._writer_bytes,
+        body = b"%b%d%b%06dZ%b%b" % (
+            self._heads[kind],
             next(self._numbers),
             stamp[1],
             now - second * 1_000_000,
             run_part,
             fields,
         )
-        line = b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+        line = body + b',"crc":"%08x"}\n' % crc32(body)
         if not self._append(line, second):
             self._refused(line, second)
         self._written()

@@ -106,4 +106,6 @@ class Lookup:
         """
         Return counts over everything in the database.
         """
-        return Reader(self._db_path).stats()
+        stats = Reader(self._db_path).stats()
+        agents = stats["agents"]
+        return {**stats, "agents": {name: agent["runs"] for name, agent in agents.items()}}

@@ -5,6 +5,8 @@ The runs that this process has open, and the few it ended last.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Ended runs whose keys stay at hand, for a commit or an event that comes late.
 MAX_RECENT = 1000
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class OpenRun:
@@ -25,31 +28,35 @@ class OpenRun:
         "event_id",
         "final_status",
         "last_us",
+        "opening",
         "part",
-        "pid",
         "run_id",
         "started_mono_ns",
+        "trace_id",
         "values",
     )
 
     def __init__(  # noqa: PLR0913 (a plain record of one run's start)
         self,
-        *,
         event_id: str,
         run_id: str,
-        part: bytes,
-        values: dict[str, Any],
-        pid: int,
-        started_us: int,
-        started_mono_ns: int,
+        trace_id: str = "",
+        *,
+        part: bytes = b"",
+        opening: bytes = b"",
+        values: Mapping[str, Any] = NOTHING,
+        started_us: int = 0,
+        started_mono_ns: int = 0,
     ) -> None:
         self.event_id = event_id
         self.run_id = run_id
+        self.trace_id = trace_id
         #: The keys as they stand in each of its lines.
         self.part = part
-        #: Plain values of the columns, as they now stand; the last record repeats them.
+        #: What the start says and the end repeats, as the rest of a line.
+        self.opening = opening
+        #: Plain values of the other columns, as they now stand; the end repeats them too.
         self.values = values
-        self.pid = pid
         self.started_mono_ns = started_mono_ns
         #: When it was last heard of, for heartbeats.
         self.last_us = started_us

@@ -12,9 +12,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
+import msgspec
+
 from telemetry.model import ids
 from telemetry.model.outcomes import Outcome
-from telemetry.model.records import Change, RecordType
+from telemetry.model.records import Change
 from telemetry.model.run import (
     COLUMNS,
     MAX_INTEGER,
@@ -24,7 +26,7 @@ from telemetry.model.run import (
     parse_status,
 )
 from telemetry.model.values import accept, suggest
-from telemetry.runtime.emit import encode_part, identity
+from telemetry.runtime.emit import COMMIT, encode_part, identity
 from telemetry.runtime.notices import notice
 from telemetry.runtime.openruns import OpenRun
 
@@ -34,15 +36,25 @@ if TYPE_CHECKING:
 
 #: Columns that the library alone writes.
 OWN_COLUMNS = frozenset({"event_id", "run_id", "schema_version", "created_at", "updated_at"})
-_MAX_CACHED_NAMES = 512
+_MAX_CACHED_OPENINGS = 512
 _CLEANED_KINDS = frozenset({Kind.TEXT, Kind.JSON})
+
+UNNAMED = "unnamed"
+
+#: What all runs of one agent, job, trigger and directory say alike: the agent's name as it is
+#: stored, and the fields as they stand in a line.
+Opening = tuple[str, bytes]
+_STARTED = Change.STARTED.value
+_UPDATED = Change.UPDATED.value
+_ENDED = Change.ENDED.value
 
 
 class Recorder:
     """
     Writes runs through an emitter.
 
-    ``origin`` is what every run of this process says about where it ran.
+    Args:
+        origin: What every run of this process says about where it ran.
     """
 
     def __init__(
@@ -51,7 +63,18 @@ class Recorder:
         self._emitter = emitter
         self._encoder = encoder
         self._origin = dict(origin)
-        self._names: dict[str, str] = {}
+        self._openings: dict[tuple[Any, ...], Opening] = {}
+        #: What an opening says; a caller that says otherwise is heard.
+        self._opening_names = frozenset(
+            {*origin, "agent_name", "job_type", "trigger_type", "pid", "work_dir"}
+            | {"start_time", "trace_id", "parent_run_id"}
+        )
+
+    def after_fork(self) -> None:
+        """
+        Forget what names the parent's process.
+        """
+        self._openings = {}
 
     def start(  # noqa: PLR0913 (what a start says)
         self,
@@ -72,37 +95,31 @@ class Recorder:
             parent_run_id: The run it is nested in.
             trace_id: The trace it belongs to; empty to begin one.
         """
-        clock = self._emitter.clock
-        now = clock.now_us()
+        emitter = self._emitter
+        now = emitter.clock.now_us()
         event_id = ids.new_event_id(now)
-        agent_name = self._name("agent_name", agent_name)
-        start_time = clock.text(now)
-        run_id = run_id or ids.new_run_id(agent_name, start_time[:19])
-        values: dict[str, Any] = {
-            "agent_name": agent_name,
-            "job_type": self._name("job_type", job_type),
-            "trigger_type": self._trigger(trigger_type),
-            "status": "running",
-            "start_time": start_time,
-            **self._origin,
-            "pid": self._emitter.pid,
-            "work_dir": _work_dir(),
-            "trace_id": trace_id or event_id.replace("-", ""),
-        }
+        start_time = emitter.clock.text(now)
+        trace_id = trace_id or event_id.replace("-", "")
+        stored_name, opening = self._opening(agent_name, job_type, trigger_type)
+        opening += f',"start_time":"{start_time}","trace_id":"{trace_id}"'.encode()
         if parent_run_id:
-            values["parent_run_id"] = parent_run_id
-        if fields:
-            values.update(self._accept_all(fields, values))
+            opening += encode_part({"parent_run_id": parent_run_id})
+        run_id = run_id or ids.new_run_id(stored_name, start_time[:19])
         run = OpenRun(
-            event_id=event_id,
-            run_id=run_id,
+            event_id,
+            run_id,
+            trace_id,
             part=identity(event_id, run_id),
-            values=values,
-            pid=self._emitter.pid,
+            opening=opening,
             started_us=now,
             started_mono_ns=time.monotonic_ns(),
         )
-        self._emitter.change_at(now, RecordType.RUN, Change.STARTED, run.part, encode_part(values))
+        said = b""
+        if fields:
+            accepted = self._accept_all(fields, run.values)
+            self._hold(run, accepted)
+            said = encode_part(run.values)
+        emitter.change_at(now, _STARTED, run.part, run.opening + b',"status":"running"' + said)
         return run
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
@@ -110,20 +127,15 @@ class Recorder:
         Record new values of an open run. A final status is kept for the end.
         """
         accepted = self._accept_all(fields, run.values)
-        status = parse_status(accepted.pop("status", None))
-        if status is not None and status is not Status.RUNNING:
-            run.final_status = status
+        self._hold(run, accepted)
         if accepted:
-            run.values = {**run.values, **accepted}
-            run.last_us = self._emitter.change(
-                RecordType.RUN, Change.UPDATED, run.part, encode_part(accepted)
-            )
+            run.last_us = self._emitter.change(_UPDATED, run.part, encode_part(accepted))
 
     def heartbeat(self, run: OpenRun) -> None:
         """
         Record that an open run is still alive.
         """
-        run.last_us = self._emitter.change(RecordType.RUN, Change.UPDATED, run.part, b"")
+        run.last_us = self._emitter.change(_UPDATED, run.part, b"")
 
     def end(self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
         """
@@ -132,18 +144,19 @@ class Recorder:
         elapsed_ms = (time.monotonic_ns() - run.started_mono_ns) // 1_000_000
         clock = self._emitter.clock
         now = clock.now_us()
-        values = {
-            **run.values,
+        values: dict[str, Any] = {
             "status": outcome.status.value,
             "end_time": clock.text(now),
-            "duration_ms": max(elapsed_ms, 0),
+            "duration_ms": elapsed_ms,
+            **run.values,
         }
-        values.update(self._errors(outcome))
+        if outcome.error_summary:
+            values.update(self._errors(outcome))
         if fields:
-            values.update(self._accept_all(fields, values))
-        run.values = values
-        run.last_us = now
-        self._emitter.change_at(now, RecordType.RUN, Change.ENDED, run.part, encode_part(values))
+            accepted = self._accept_all(fields, values)
+            self._hold(run, accepted)
+            values.update(accepted)
+        self._emitter.change_at(now, _ENDED, run.part, run.opening + encode_part(values))
 
     def end_elsewhere(
         self, event_id: str, run_id: str, outcome: Outcome, fields: Mapping[str, Any]
@@ -160,7 +173,7 @@ class Recorder:
             **self._accept_all(fields, {}),
         }
         part = identity(event_id, run_id)
-        self._emitter.change_at(now, RecordType.RUN, Change.ENDED, part, encode_part(values))
+        self._emitter.change_at(now, _ENDED, part, encode_part(values))
 
     def commit(self, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """
@@ -168,7 +181,7 @@ class Recorder:
         """
         part = identity(event_id, run_id)
         accepted = self._accept_all(fields, {})
-        self._emitter.change(RecordType.COMMIT, "", part, encode_part(accepted))
+        self._emitter.change(COMMIT, part, encode_part(accepted))
 
     def add(self, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """
@@ -183,7 +196,7 @@ class Recorder:
         Record a change of any kind with plain values, such as what the reaper infers.
         """
         part = identity(event_id, run_id)
-        self._emitter.change(RecordType.RUN, change, part, encode_part(fields))
+        self._emitter.change(change.value, part, encode_part(fields))
 
     def _errors(self, outcome: Outcome) -> dict[str, Any]:
         said = {
@@ -192,25 +205,51 @@ class Recorder:
         }
         return {name: self._accept(COLUMNS[name], text) for name, text in said.items() if text}
 
-    def _name(self, column: str, name: object) -> str:
+    def _opening(self, *names: Any) -> Opening:
         """
-        Return an agent's or a job's name as it is stored, remembered if there are not too many.
+        Return what a run of these names says first; remembered if there are not too many.
         """
+        directory = _work_dir()
         try:
-            return self._names[name]  # type: ignore[index]
+            return self._openings[(*names, directory)]
         except (KeyError, TypeError):
             pass
-        stored = str(self._accept(COLUMNS[column], name) or "unnamed")
-        if isinstance(name, str) and len(self._names) < _MAX_CACHED_NAMES:
-            self._names[name] = stored
-        return stored
-
-    def _trigger(self, trigger_type: object) -> Any:
-        return (
-            trigger_type
-            if trigger_type == "cli"
-            else self._accept(COLUMNS["trigger_type"], trigger_type)
+        agent_name, job_type, trigger_type = (
+            self._accept(COLUMNS[column], name)
+            for column, name in zip(("agent_name", "job_type", "trigger_type"), names)
         )
+        said = {
+            "agent_name": agent_name or UNNAMED,
+            "job_type": job_type or UNNAMED,
+            "trigger_type": trigger_type,
+            **self._origin,
+            "pid": self._emitter.pid,
+            "work_dir": directory,
+        }
+        said = {name: value for name, value in said.items() if value is not None}
+        opening = (str(said["agent_name"]), encode_part(said))
+        if all(isinstance(name, str) for name in names):
+            if len(self._openings) >= _MAX_CACHED_OPENINGS:
+                self._openings = {}
+            self._openings[(*names, directory)] = opening
+        return opening
+
+    def _hold(self, run: OpenRun, accepted: dict[str, Any]) -> None:
+        """
+        Keep what was accepted with the run, for its end to repeat.
+
+        A final status waits for the end; what contradicts the opening replaces it there.
+        """
+        status = parse_status(accepted.get("status"))
+        if status is not None and status is not Status.RUNNING:
+            run.final_status = status
+            del accepted["status"]
+        if not self._opening_names.isdisjoint(accepted):
+            said = msgspec.json.decode(b"{" + run.opening[1:] + b"}")
+            run.values = {**said, **run.values}
+            run.opening = b""
+        if accepted:
+            run.values = {**run.values, **accepted}
 
     def _accept(self, column: Column, value: object) -> Any:
         """

@@ -106,15 +106,7 @@ class Runtime:
         """
         now = self.emitter.clock.now_us()
         run_id = f"error-{ids.new_run_id(agent_name, self.emitter.clock.text(now)[:19])}"
-        return OpenRun(
-            event_id="",
-            run_id=run_id,
-            part=identity("", run_id),
-            values={},
-            pid=0,
-            started_us=now,
-            started_mono_ns=0,
-        )
+        return OpenRun("", run_id, part=identity("", run_id), started_us=now)
 
     def contain(self, error: Exception) -> None:
         """
@@ -166,6 +158,7 @@ class Runtime:
         self.runs.after_fork()
         self.journal.after_fork()
         self.emitter.after_fork()
+        self.recorder.after_fork()
         self.liveness.after_fork()
 
 

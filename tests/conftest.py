@@ -1,0 +1,22 @@
+"""
+What every test starts from: no setting of the developer's own, and no notice said before.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from telemetry.runtime import notices
+
+
+@pytest.fixture(autouse=True)
+def _as_if_new(monkeypatch):
+    """
+    Forget the settings of the machine and the notices of earlier tests.
+    """
+    for name in list(os.environ):
+        if name.startswith(("TELEMETRY_", "METRICS_API_", "AGENT_")) and "_TEST_" not in name:
+            monkeypatch.delenv(name)
+    notices.forget()
