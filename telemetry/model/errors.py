@@ -1,5 +1,5 @@
 """
-Every error of the library, in one tree::
+Every error of the library, in one tree.
 
     TelemetryError
     ├── SettingsError (ValueError)       a setting cannot be used
