@@ -356,11 +356,15 @@ def _is_json(text: str) -> bool:
 
 def _compile(pattern: str) -> None:
     """
-    Raise ValueError for a text that is no regular expression.
+    Raise ValueError for a text that is no regular expression, or an ambiguous one.
     """
+    import warnings
+
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
         raise ValueError(str(error)) from error
 
 
