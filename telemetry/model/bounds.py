@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 import attrs
 import msgspec
 
-from telemetry.model.scrub import KEY_MARKER
+from telemetry.model.scrub import KEY_MARKER, MAX_KEY_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,8 +37,6 @@ Plain = Union[None, bool, int, float, str, "list[Any]", "dict[str, Any]"]
 CUT = "[cut]"
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 MAX_DIGITS = 4300
-#: Longer keys are cut.
-MAX_KEY_CHARS = 1024
 #: What `repr` of an unknown object may say.
 MAX_REPR_CHARS = 4096
 #: Looked at beyond a string's limit, so that a secret on the cut is still known as one.
@@ -104,6 +102,10 @@ class Walker:
 
     def _text(self, text: str) -> str:
         limit = min(self._limits.max_string, max(self._budget, 0))
+        if len(text) <= limit and text.isascii():
+            text = self._scrubber.scrub_text(text)
+            self._budget -= len(text)
+            return text
         head = text if len(text) <= limit else text[: limit + MARGIN_CHARS]
         if not head.isascii():
             head = head.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -144,18 +146,22 @@ class Walker:
     def _pairs(self, pairs: Iterable[tuple[object, object]], size: int, depth: int) -> Plain:
         result: dict[str, Any] = {}
         count = 0
+        needs_care = self._scrubber.needs_care
         for raw_key, item in pairs:
             if self._budget <= 0:
                 break
             count += 1
-            key = self._key(raw_key)
+            if type(raw_key) is str and not needs_care(raw_key):
+                key, is_secret = raw_key, False
+                self._budget -= len(key)
+            else:
+                key = self._key(raw_key)
+                is_secret = self._scrubber.is_secret_key(raw_key if type(raw_key) is str else key)
             if key in result:
                 key = _free_key(result, key)
-            secret = item not in _NO_SECRETS if isinstance(item, (str, bool, type(None))) else True
-            if secret and type(raw_key) is str and self._scrubber.is_secret_key(raw_key):
-                result[key] = KEY_MARKER
-                continue
-            result[key] = self.clean(item, depth + 1)
+            result[key] = (
+                KEY_MARKER if is_secret and _can_be_secret(item) else self.clean(item, depth + 1)
+            )
         if size > count:
             result[CUT] = f"{size - count} items"
         return result
@@ -227,7 +233,6 @@ class Walker:
 
 
 Form = Callable[[Walker, Any, int], Plain]
-_NO_SECRETS = ("", None, True, False)
 
 
 def cut(reason: str) -> dict[str, str]:
@@ -239,6 +244,13 @@ def cut(reason: str) -> dict[str, str]:
 
 def _name(kind: type) -> str:
     return str(type.__dict__["__name__"].__get__(kind))
+
+
+def _can_be_secret(item: object) -> bool:
+    """
+    Tell whether a value under the name of a secret may give one away.
+    """
+    return not (item is None or type(item) is bool or (type(item) is str and not item))
 
 
 def _size(value: Any) -> int:

@@ -49,8 +49,6 @@ ENVELOPE_BYTES = 8192
 #: A flat dict with more items, or a longer string in it, is cleaned the careful way.
 FAST_ITEMS = 64
 FAST_CHARS = 2048
-#: A text below this length without a blank, `=` and `:` has room for no secret.
-SHORT_CHARS = 12
 _BUDGET_SHARES = (1, 2, 8)
 
 _encode = msgspec.json.Encoder().encode
@@ -61,13 +59,23 @@ class PayloadEncoder:
     Bounds, scrubs and encodes values. Safe from any thread; raises nothing, whatever the value.
     """
 
-    __slots__ = ("_limit", "_limits", "_scrubber", "_suspect", "_verdicts")
+    __slots__ = (
+        "_limit",
+        "_limits",
+        "_scrubber",
+        "_short",
+        "_suspect",
+        "_suspect_assigned",
+        "_careful_keys",
+    )
 
     def __init__(self, limits: Limits, scrubber: Scrubber) -> None:
         self._limits = limits
         self._scrubber = scrubber
         self._suspect = scrubber.suspect
-        self._verdicts = scrubber.verdicts
+        self._suspect_assigned = scrubber.suspect_assigned
+        self._short = scrubber.short_chars
+        self._careful_keys = scrubber.careful_keys
         self._limit = limits.max_line_bytes - min(ENVELOPE_BYTES, limits.max_line_bytes // 4)
 
     def encode(self, value: object) -> bytes:
@@ -76,21 +84,21 @@ class PayloadEncoder:
         """
         # The usual payload, a small dict of plain values, is looked at here without any call.
         if type(value) is dict and len(value) <= FAST_ITEMS:
-            verdicts = self._verdicts
+            careful_keys = self._careful_keys
             try:
                 # A copy, which no other thread can change between the look and the encoding.
                 flat = value.copy()
                 for key, item in flat.items():
-                    if verdicts[key]:
+                    if careful_keys[key]:
                         break
                     kind = type(item)
                     if kind is str:
-                        if len(item) < SHORT_CHARS:
-                            if " " not in item and "=" not in item and ":" not in item:
-                                continue
-                        elif len(item) > FAST_CHARS:
-                            break
-                        if self._suspect(item) is not None:
+                        if "=" in item or ":" in item:
+                            if len(item) > FAST_CHARS or self._suspect_assigned(item) is not None:
+                                break
+                        elif (len(item) >= self._short or " " in item) and (
+                            len(item) > FAST_CHARS or self._suspect(item) is not None
+                        ):
                             break
                     elif kind is int:
                         if not MIN_INT <= item <= MAX_INT:

@@ -15,10 +15,10 @@ from telemetry.model.custom_patterns import CustomPattern
 from telemetry.model.secret_keys import names_a_secret, normalise
 from telemetry.model.secret_shapes import (
     ANCHORS,
+    ASSIGNED_ANCHORS,
     FINDERS,
     MARKER_START,
     Finder,
-    Found,
     compile_anchors,
     either,
     find_assigned,
@@ -30,16 +30,23 @@ if TYPE_CHECKING:
 
 #: What stands in place of a value whose key names a secret.
 KEY_MARKER = f"{MARKER_START}key]"
-#: What stands for the rest of a text with more candidates than `MAX_HITS`.
+#: What stands for the rest of a text with more candidates than `MAX_EFFORT` allows.
 REST_MARKER = f"{MARKER_START}rest]"
-#: Candidates looked at in one text; time, not memory, is what this bounds.
-MAX_HITS = 30_000
+#: Candidates looked at in one text, each secret found counting as several: a bound of time.
+MAX_EFFORT = 20_000
+FOUND_EFFORT = 4
+#: Every shape without `=`, `:` and a blank is at least as long as this.
+SHORT_CHARS = 12
 #: Verdicts on keys that are remembered.
 MAX_VERDICTS = 4096
-#: Keys longer than this are judged anew each time.
-MAX_CACHED_KEY_CHARS = 256
+#: Longer keys are cut, and judged anew each time.
+MAX_KEY_CHARS = 1024
 
-_BUILT_IN = compile_anchors(ANCHORS)
+#: Finds the next anchor in a text, from a position on.
+Search = Callable[..., Optional[re.Match[str]]]
+
+_BUILT_IN: Search = compile_anchors(ANCHORS).search
+_BUILT_IN_ASSIGNED: Search = compile_anchors([*ANCHORS, *ASSIGNED_ANCHORS]).search
 _PASSWORD_PROGRAMS = frozenset(
     ["mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "sshpass"]
 )
@@ -71,46 +78,48 @@ class Scrubber:
         enabled: bool = True,
     ) -> None:
         self.enabled = enabled
-        self.verdicts: dict[str, bool] = {}
+        self._verdicts: dict[str, bool] = {}
+        #: Keys seen before: whether anything must be done about the key or the value under it.
+        self.careful_keys: dict[str, bool] = {}
         self._keys = frozenset(filter(None, map(normalise, keys)))
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
         self._allowed = frozenset(allow)
         self._patterns = tuple(map(CustomPattern, patterns)) if enabled else ()
-        self._search, self._finders = self._shapes()
-        #: Cheap first look at a text: None means that `scrub_text` would not change it.
-        self.suspect: Callable[[str], Optional[object]] = self._first_look()
-
-    def _shapes(self) -> tuple[Callable[..., Optional[re.Match[str]]], dict[str, Finder]]:
-        """
-        Return the expression of all anchors, the user's keys included, and who judges their hits.
-        """
-        if not self._keys:
-            return _BUILT_IN.search, FINDERS
-        finders = dict(FINDERS)
-        anchors = list(ANCHORS)
-        for key in sorted(self._keys):
-            anchors += keyword_anchors("", key, "[_.-]?")
-            for case in {key[0], key[0].upper()}:
-                finders[case] = either(finders.get(case), find_assigned)
-        return compile_anchors(anchors).search, finders
-
-    def _first_look(self) -> Callable[[str], Optional[object]]:
-        if not self.enabled:
-            return _nothing
-        return _everything if self._patterns else self._search
+        self._finders = FINDERS
+        #: Cheap first looks at a text with and without `=` or `:`; None means that `scrub_text`
+        #: would not change it.
+        self.suspect: Search = _BUILT_IN
+        self.suspect_assigned: Search = _BUILT_IN_ASSIGNED
+        if not enabled:
+            self.suspect = self.suspect_assigned = _nothing
+        elif self._keys:
+            self._finders, self.suspect_assigned = _with_names(self._keys)
+        self._search, self._search_assigned = self.suspect, self.suspect_assigned
+        #: A shorter text with neither sign has room for no secret.
+        self.short_chars = 0 if self._patterns else SHORT_CHARS
+        if self._patterns:
+            self.suspect = self.suspect_assigned = _everything
 
     def is_secret_key(self, key: str) -> bool:
         """
         Tell whether a value under this key is a secret.
         """
-        verdict = self.verdicts.get(key)
+        verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._judge(key)
-            if len(key) <= MAX_CACHED_KEY_CHARS:
-                if len(self.verdicts) >= MAX_VERDICTS:
-                    self.verdicts.clear()
-                self.verdicts[key] = verdict
+            verdict = _remember(self._verdicts, key, self._judge(key))
         return verdict
+
+    def needs_care(self, key: str) -> bool:
+        """
+        Tell whether a key names a secret or holds one itself; the answer is kept in `careful_keys`.
+        """
+        care = self.careful_keys.get(key)
+        if care is None:
+            care = (
+                len(key) > MAX_KEY_CHARS or self.is_secret_key(key) or self.scrub_text(key) != key
+            )
+            _remember(self.careful_keys, key, care)
+        return care
 
     def _judge(self, key: str) -> bool:
         if not self.enabled:
@@ -124,35 +133,34 @@ class Scrubber:
         """
         Return the text with each secret in it replaced by a marker.
         """
-        if self.suspect(text) is None:
-            return text
-        text = self._scrub_shapes(text)
+        search = self._search_assigned if "=" in text or ":" in text else self._search
+        if search(text, 0) is not None:
+            text = self._scrub_shapes(text, search)
         for pattern in self._patterns:
             text = pattern.scrub(text)
         return text
 
-    def _scrub_shapes(self, text: str) -> str:
+    def _scrub_shapes(self, text: str, search: Search) -> str:
         parts: list[str] = []
-        done = position = 0
-        for _ in range(MAX_HITS):
-            hit = self._search(text, position)
+        done = position = effort = 0
+        while effort < MAX_EFFORT:
+            hit = search(text, position)
             if hit is None:
                 return "".join([*parts, text[done:]]) if parts else text
-            position = hit.start() + 1
-            found: Optional[Found] = self._finders[text[hit.start()]](
-                text, hit.start(), self.is_secret_key
-            )
+            at = hit.start()
+            position = at + 1
+            effort += 1
+            found = self._finders[text[at]](text, at, self.is_secret_key)
             if found is None or found.end <= done:
                 continue
             position = found.end
-            if found.rule and not (
-                self._allowed and text[found.start : found.end] in self._allowed
-            ):
-                if found.start >= done:
-                    parts += (text[done : found.start], f"{MARKER_START}{found.rule}]")
-                done = found.end
-        parts += (text[done:position], REST_MARKER)
-        return "".join(parts)
+            if not found.rule or text[found.start : found.end] in self._allowed:
+                continue
+            effort += FOUND_EFFORT
+            if found.start >= done:
+                parts += (text[done : found.start], f"{MARKER_START}{found.rule}]")
+            done = found.end
+        return "".join([*parts, text[done:position], REST_MARKER])
 
     def scrub_url(self, url: str) -> str:
         """
@@ -190,9 +198,36 @@ class Scrubber:
         return self.scrub_text(argument)
 
 
-def _nothing(_text: str, /) -> None:
+def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # noqa: FBT001 (what is remembered)
+    """
+    Keep a verdict in a dictionary that never grows beyond its bound.
+    """
+    if len(key) <= MAX_KEY_CHARS:
+        if len(verdicts) >= MAX_VERDICTS:
+            verdicts.clear()
+        verdicts[key] = verdict
+    return verdict
+
+
+def _with_names(keys: Collection[str]) -> tuple[dict[str, Finder], Search]:
+    """
+    Return the finders and the anchors for texts in which the user's own names are assigned to.
+    """
+    finders = dict(FINDERS)
+    anchors = [*ANCHORS, *ASSIGNED_ANCHORS]
+    for key in sorted(keys):
+        anchors += keyword_anchors("", key, "[_.-]?")
+        for case in {key[0], key[0].upper()}:
+            finders[case] = either(finders.get(case), find_assigned)
+    return finders, compile_anchors(anchors).search
+
+
+def _nothing(_text: str, _position: int = 0, /) -> None:
     return None
 
 
-def _everything(_text: str, /) -> bool:
-    return True
+_ANY = re.compile("")
+
+
+def _everything(text: str, position: int = 0, /) -> Optional[re.Match[str]]:
+    return _ANY.search(text, position)

@@ -10,7 +10,7 @@ without a bound. Only where it stops is a shape matched for good, by `find`.
     - _ . : J A   tokens with a known prefix, JWTs, cloud keys, webhooks
     -             PEM blocks, `--password x`
     B b           `Bearer …` and `Basic …`
-    @             passwords in URLs
+    :             passwords in URLs
     k s w c u p g assignments: `token=…`, `"password": "…"`; the name is judged like a key
 """
 
@@ -39,7 +39,7 @@ class Token(NamedTuple):
     body: str
     #: A letter or digit right before the prefix means that it is none.
     bounded: bool = True
-    ahead: str = "[A-Za-z0-9_+/=-]{8}"
+    ahead: str = "[A-Za-z0-9][A-Za-z0-9_+/=-]{7}"
 
 
 class Found(NamedTuple):
@@ -151,24 +151,38 @@ def _token_anchors() -> list[tuple[str, str]]:
         if 1 in widths:
             anchors.append((last, ahead))
             continue
+        # The character that follows comes first: the engine drops a branch by it without entering.
+        first, rest = _split_first(ahead)
+        prefixes = [prefix for same_width in widths.values() for prefix in same_width]
         before = "".join(
-            {
-                _atoms(prefix)[-2].strip("[]"): 0
-                for prefixes in widths.values()
-                for prefix in prefixes
-            }
+            "["
+            + "".join(dict.fromkeys(_atoms(prefix)[place].strip("[]") for prefix in prefixes))
+            + "]"
+            for place in (-3, -2)
         )
-        looks = "|".join(f"(?<={'|'.join(prefixes)})" for prefixes in widths.values())
-        anchors.append((last, f"(?<=[{before}].)(?:{looks}){ahead}"))
+        looks = "|".join(
+            f"(?<={'|'.join(f'{prefix}.' for prefix in same)})" for same in widths.values()
+        )
+        anchors.append((last, f"{first}(?<={before}..)(?:{looks}){rest}"))
     return anchors
+
+
+def _split_first(expression: str) -> tuple[str, str]:
+    first = _atoms(expression)[0]
+    return first, expression[len(first) :]
 
 
 ANCHORS: tuple[tuple[str, str], ...] = (
     *_token_anchors(),
-    ("-", "(?<=-----)BEGIN "),
-    ("-", r"(?<=--)[A-Za-z][A-Za-z0-9_-]{1,32}[ \t]"),
-    *((case, r"(?:[Ee][Aa][Rr][Ee][Rr]|[Aa][Ss][Ii][Cc])[ \t]") for case in "Bb"),
-    ("@", r"(?<=[^\s/]@)[A-Za-z0-9\[._-]"),
+    ("-", "B(?<=-----.)EGIN "),
+    ("-", "[A-Za-z](?<=--.)"),
+    *((case, "[Ee][Aa][Rr][Ee][Rr] {1,4}[A-Za-z0-9._~+/=-]{8}") for case in "Bb"),
+    *((case, "[Aa][Ss][Ii][Cc] {1,4}[A-Za-z0-9+/=-]{4}") for case in "Bb"),
+)
+#: These are looked for only where there is a sign that assigns.
+ASSIGNED_ANCHORS = (
+    (":", r"//[^ \t\r\n/@\"'<>`]{1,1024}@"),
+    (":", r"//[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@"),
     *(anchor for keyword in _KEYWORDS for anchor in keyword_anchors(*keyword)),
 )
 
@@ -242,7 +256,7 @@ def find_pem(text: str, at: int, judge: Judge) -> Optional[Found]:
 
 
 _FLAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,32}")
-_FLAG_VALUE = re.compile(r"[ \t]{1,4}(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s-]\S*)")
+_FLAG_VALUE = re.compile(r" {1,4}(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s-]\S*)")
 
 
 def find_flag(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -260,14 +274,12 @@ def find_dash(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find what a hyphen can anchor.
     """
-    return find_token(text, at, judge) or (
-        find_pem(text, at, judge)
-        if text.startswith("BEGIN ", at + 1)
-        else find_flag(text, at, judge)
-    )
+    if text[at - 1 : at] != "-":
+        return find_token(text, at, judge)
+    return (find_pem if text.startswith("BEGIN ", at + 1) else find_flag)(text, at, judge)
 
 
-_SCHEME = re.compile(r"[A-Za-z]+[ \t]{1,4}([A-Za-z0-9._~+/=-]+)")
+_SCHEME = re.compile(r"[A-Za-z]+ {1,4}([A-Za-z0-9._~+/=-]+)")
 
 
 def find_scheme(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -294,24 +306,37 @@ def _is_basic(value: str) -> bool:
         return False
 
 
-#: How far before an `@` the `://` of its URL may stand.
-MAX_USERINFO_CHARS = 1024
+_USERINFO = re.compile(
+    r"//((?:[^ \t\r\n/@\"'<>`]{1,1024}@)+|[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@)"
+)
 _PORT = re.compile(r"[^/]*:[0-9]{1,5}/")
+_MIN_BARE_TOKEN_CHARS = 16
 
 
 def find_userinfo(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find the password, or the token in its place, before the host of a URL.
     """
-    start = text.rfind("://", max(0, at - MAX_USERINFO_CHARS), at) + 3
-    info = text[start:at]
-    if start < 3 or not info or info.startswith(MARKER_START) or _PORT.match(info):
+    match = _USERINFO.match(text, at + 1)
+    if match is None:
         return None
-    if any(character in info for character in " \t\r\n\"'<>`"):
+    info = match[1][:-1]
+    if info.startswith(MARKER_START) or _PORT.match(info):
         return None
-    if ":" not in info and (len(info) < 16 or "/" in info):
+    if ":" not in info and len(info) < _MIN_BARE_TOKEN_CHARS:
         return None
-    return Found(start, at, "userinfo")
+    return Found(match.start(1), match.end(1) - 1, "userinfo")
+
+
+def find_colon(text: str, at: int, judge: Judge) -> Optional[Found]:
+    """
+    Find what a colon can anchor.
+    """
+    return (
+        find_userinfo(text, at, judge)
+        if text.startswith("//", at + 1)
+        else find_token(text, at, judge)
+    )
 
 
 _NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")
@@ -378,6 +403,6 @@ def _looks_random(value: str) -> bool:
 
 FINDERS: dict[str, Finder] = dict.fromkeys(_PATTERNS, find_token)
 FINDERS.update(
-    {"-": find_dash, "B": find_scheme, "b": find_scheme, "@": find_userinfo},
+    {"-": find_dash, ":": find_colon, "B": find_scheme, "b": find_scheme},
     **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
 )
