@@ -198,9 +198,9 @@ class Fold:
             self._created = created
 
     def _bury(self) -> None:
-        # What was deleted is nowhere kept: only the key, and that it was.
+        # What was deleted is nowhere kept: only that it was.
         self.deleted = True
-        self.run_id = self._updated = ""
+        self.event_id = self.run_id = self._updated = ""
         self._created = _UNKNOWN_CREATION
         self._values, self._exceptions, self._aside = {}, {}, {}
 
@@ -250,11 +250,11 @@ class Fold:
         """
         Take into account every record that another state of the same run has seen.
         """
-        self._name(other.event_id, other.run_id)
         if other.deleted:
             self._bury()
         if self.deleted:
             return
+        self._name(other.event_id, other.run_id)
         self._see(other._updated, other._created)
         for name, key in other._keys().items():
             self._set(name, other._values[name], key)
@@ -334,7 +334,7 @@ class Fold:
         """
         try:
             return cls._restore(_decode(state), row)
-        except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+        except (msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise CodecError(f"a fold's state must be as it was dumped ({error})") from error
 
     @classmethod
@@ -355,6 +355,8 @@ class Fold:
         names.difference_update(state.get("-", ()))
         for text, others in state.get("keys", {}).items():
             fold._exceptions.update(dict.fromkeys(others, _parse_key(text)))
+        if not fold._exceptions.keys() <= names:
+            raise ValueError("it has keys of fields that are not set")
         if "*" in state:
             fold._common = _parse_key(state["*"])
         fold._values = {name: row[name] for name in names}
