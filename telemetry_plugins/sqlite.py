@@ -59,12 +59,17 @@ class SqliteSink:
 
     Used by one thread at a time. A forked child opens its own connection and never touches the
     parent's.
+
+    Args:
+        db_path: Made when needed, for this user only.
+        mode: Journal mode, "wal" or "delete"; empty for what the file system allows.
     """
 
     name = "sqlite"
 
-    def __init__(self, db_path: Path) -> None:
+    def __init__(self, db_path: Path, *, mode: str = "") -> None:
         self._path = db_path
+        self._mode = mode
         self._handle = Handle(db_path, self._open)
         self._handed_out: dict[str, int] = {}
         self._rebuilds: deque[float] = deque(maxlen=MAX_REBUILDS)
@@ -151,7 +156,7 @@ class SqliteSink:
         try:
             apply(connection, batch)
         except Exception as error:
-            if concerns_the_database(error) or isinstance(error, MemoryError):
+            if concerns_the_database(error):
                 raise
             connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
@@ -177,18 +182,18 @@ class SqliteSink:
         return self._handle.get()
 
     def _open(self) -> sqlite3.Connection:
-        connection = connect(self._path)
+        connection = connect(self._path, mode=self._mode)
         try:
             with translated(self._path):
                 migrate(connection, with_indexes=not self._is_rebuilding)
                 if journal_mode(connection) != "wal":
-                    self._say_slow(connection)
+                    self._say_slow()
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _say_slow(self, connection: sqlite3.Connection) -> None:
+    def _say_slow(self) -> None:
         where = file_system(self._path.parent) or "unknown"
         notice(
             f"sqlite-journal:{self._path}",

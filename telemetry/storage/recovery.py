@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 READ_BYTES = 4 * 1024 * 1024
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
+_COMPARED = ("agent_runs", "run_events", "run_records", "commits")
 
 Progress = Callable[[int, int], None]
 
@@ -130,12 +131,9 @@ def differences(db_path: Path, journal: Journal) -> list[str]:
     try:
         with translated(successor), contextlib.closing(_scratch(successor)) as connection:
             _fill(connection, journal, "", None)
-            connection.execute("ATTACH ? AS live", (f"{db_path.absolute().as_uri()}?mode=ro",))
-            return [
-                text
-                for table in ("agent_runs", "run_events", "run_records", "commits")
-                for text in _compare(connection, table)
-            ]
+        with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
+            connection.execute("ATTACH ? AS told", (f"{successor.absolute().as_uri()}?mode=ro",))
+            return [text for table in _COMPARED for text in _compare(connection, table)]
     finally:
         _discard(successor)
 
@@ -202,7 +200,7 @@ def _apply(connection: sqlite3.Connection, records: Sequence[Record]) -> list[st
     try:
         apply(connection, records)
     except Exception as error:
-        if concerns_the_database(error) or isinstance(error, MemoryError):
+        if concerns_the_database(error):
             raise
         connection.execute("ROLLBACK TO piece")
         return find_refused(connection, records)
@@ -232,7 +230,7 @@ def _check_folds(connection: sqlite3.Connection) -> list[str]:
 def _compare(connection: sqlite3.Connection, table: str) -> list[str]:
     names = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
     problems = []
-    for these, those, where in (("main", "live", "journal"), ("live", "main", "database")):
+    for these, those, where in (("told", "main", "journal"), ("main", "told", "database")):
         found = connection.execute(
             f"SELECT event_id FROM (SELECT {names} FROM {these}.{table}"
             f" EXCEPT SELECT {names} FROM {those}.{table}) LIMIT ?",

@@ -10,10 +10,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from telemetry.model.errors import CodecError
 from telemetry.model.fold import Fold
 from telemetry.model.records import Change, Record, RecordType
 from telemetry.storage.ddl import RUN_COLUMNS
-from telemetry.storage.sqlite import concerns_the_database
+from telemetry.storage.sqlite import MalformedDatabaseError, concerns_the_database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -101,7 +102,7 @@ def find_refused(connection: sqlite3.Connection, batch: Iterable[Record]) -> lis
             apply(connection, [record])
         except Exception as error:
             # Whatever one record does, no other is to suffer; a full disk is no record's fault.
-            if concerns_the_database(error) or isinstance(error, MemoryError):
+            if concerns_the_database(error):
                 raise
             connection.execute("ROLLBACK TO one_record")
             refused.append(record.id)
@@ -117,7 +118,13 @@ def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
     if found is None:
         return Fold()
     row = connection.execute(_ROW_SQL, (event_id,)).fetchone() or ()
-    return Fold.load(found[0], dict(zip(RUN_COLUMNS, row)))
+    try:
+        return Fold.load(found[0], dict(zip(RUN_COLUMNS, row)))
+    except CodecError as error:
+        raise MalformedDatabaseError(
+            f"the state of run {event_id} must be as it was stored (got {error});"
+            " the database is rebuilt from the journal"
+        ) from error
 
 
 @lru_cache(maxsize=256)

@@ -50,9 +50,12 @@ class MalformedDatabaseError(TransientSinkError):
 
 def concerns_the_database(error: BaseException) -> bool:
     """
-    Return whether an error is about the file as a whole, and not about a value in one record.
+    Return whether an error is about the whole, file or machine, and not about one record.
     """
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    return (
+        isinstance(error, (sqlite3.OperationalError, MalformedDatabaseError, MemoryError))
+        or type(error) is sqlite3.DatabaseError
+    )
 
 
 def translate(error: BaseException, path: Path) -> BaseException:
@@ -103,12 +106,15 @@ def identity(path: Path) -> Optional[tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, mode: str = "") -> sqlite3.Connection:
     """
     Open the database for writing, created when it is missing, without looking at its tables.
 
     Transactions are explicit: an immediate ``BEGIN`` takes the write lock at once, where a deferred
     one would fail half-way in, at any busy timeout.
+
+    Args:
+        mode: Journal mode, "wal" or "delete"; empty for what the file system allows.
 
     Raises:
         PausedSinkError: A newer version, or another program, made it; it is left as it is.
@@ -126,7 +132,7 @@ def connect(path: Path) -> sqlite3.Connection:
             cached_statements=STATEMENT_CACHE_SIZE,
         )
         try:
-            _configure(connection, path)
+            _configure(connection, mode or wanted_journal_mode(path))
         except BaseException:
             connection.close()
             raise
@@ -235,8 +241,7 @@ def _refuse_what_is_not_ours(path: Path) -> None:
         connection.close()
 
 
-def _configure(connection: sqlite3.Connection, path: Path) -> None:
-    wanted = wanted_journal_mode(path)
+def _configure(connection: sqlite3.Connection, wanted: str) -> None:
     if journal_mode(connection) != wanted:
         # Read back: SQLite answers with the mode that it has, and does not raise.
         connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
