@@ -9,11 +9,13 @@ page is written by hand. ``config/schema.sql`` is generated whole.
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import attrs
 import click
@@ -27,10 +29,12 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """
     Return a Markdown table.
     """
-    lines = [heads, tuple("---" for _ in heads), *rows]
-    return "".join(
-        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines
-    )
+    return "".join(map(_line, [heads, tuple("---" for _ in heads), *rows]))
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    escaped = [cell.replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |\n"
 
 
 def settings() -> str:
@@ -130,27 +134,44 @@ def schema_sql() -> str:
 
 def commands() -> str:
     """
-    Show the help of the command line and of each command.
+    Describe each command: how it is called, what it does, and its options.
     """
     from telemetry.cli.main import cli
 
-    return "\n".join(_helps(cli, _context(cli, "telemetry")))
+    group = click.Context(cli, info_name="telemetry")
+    shared = {name for name, _ in _options(group)}
+    pieces = []
+    with group.scope(cleanup=False):
+        for name in cli.list_commands(group):
+            command = cli.get_command(group, name)
+            assert command is not None
+            pieces.append(_described(click.Context(command, group, name), shared))
+    return "\n".join([table(("Option", "Meaning"), _options(group)), *pieces])
 
 
-def _context(
-    command: click.Command, name: str, parent: Optional[click.Context] = None
-) -> click.Context:
-    return click.Context(command, parent, name, terminal_width=100, max_content_width=100)
+def _described(context: click.Context, shared: set[str]) -> str:
+    usage = " ".join(context.command.collect_usage_pieces(context))
+    options = [option for option in _options(context) if option[0] not in shared]
+    parts = [
+        f"### telemetry {context.info_name}\n",
+        f"`telemetry {context.info_name} {usage}`\n",
+        *_paragraphs(context.command.help or ""),
+    ]
+    return "\n".join([*parts, table(("Option", "Meaning"), options)] if options else parts)
 
 
-def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
-    with context.scope(cleanup=False):
-        yield f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
-        if isinstance(command, click.Group):
-            for name in command.list_commands(context):
-                found = command.get_command(context, name)
-                if found is not None and not found.hidden:
-                    yield from _helps(found, _context(found, name, context))
+def _paragraphs(text: str) -> Iterator[str]:
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        if paragraph.startswith("\b\n"):  # click's mark for lines that stay as they are
+            yield f"```text\n{textwrap.dedent(paragraph[2:])}\n```\n"
+        else:
+            yield f"{paragraph}\n"
+
+
+def _options(context: click.Context) -> list[tuple[str, str]]:
+    options = [p for p in context.command.get_params(context) if isinstance(p, click.Option)]
+    records = [option.get_help_record(context) for option in options]
+    return [(f"`{names}`", words) for names, words in filter(None, records)]
 
 
 PIECES: Mapping[str, Callable[[], str]] = {
