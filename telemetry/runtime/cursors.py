@@ -8,7 +8,8 @@ the locks, replaced as a whole after each batch. A crash in between brings the b
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Mapping, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 

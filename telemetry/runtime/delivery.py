@@ -10,7 +10,8 @@ and loses no record.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Callable, Optional, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Callable, Optional
 
 from telemetry.model.errors import (
     CursorMovedError,

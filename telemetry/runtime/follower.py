@@ -8,9 +8,10 @@ import _thread
 import itertools
 import logging
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
@@ -22,7 +23,7 @@ from telemetry.runtime.delivery import Delivery
 from telemetry.runtime.leadership import Leadership
 from telemetry.runtime.natives import Empty, SimpleQueue, is_main_thread
 from telemetry.runtime.notices import notice, suppressed
-from telemetry.runtime.pacing import LINGER_S, Outage, Pace
+from telemetry.runtime.pacing import LINGER_S, QUIET_S, Outage, Pace
 from telemetry.runtime.position import Position, deliverable
 from telemetry.sinks import CursorKeeper
 
@@ -330,7 +331,7 @@ class Follower:
             self._begin_outage(describe(error), error.retry_after_s)
         except ForkedError:
             raise
-        except BaseException as error:  # noqa: BLE001 (a sink's cursors and a journal may raise anything)
+        except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and is_main_thread():
                 raise  # the user's own Ctrl+C, while the caller drains for himself
             self._begin_outage(f"{type(error).__name__}: {describe(error)}")
@@ -352,12 +353,20 @@ class Follower:
         may_work = self.leadership.may_work()
         if not (was_leader and may_work):
             self._position.forget()
-        if self._is_urgent and self._targeted < self._asked:
-            self._targeted, self._targets = self._asked, self._position.sizes()
+        self._aim()
         if may_work or self._may_help():
             self._work(is_guest=not may_work)
         else:
             self._look_on()
+
+    def _aim(self) -> None:
+        """
+        Take note of how far the journal goes, for those who have begun to wait for it.
+        """
+        if self._targeted < self._asked:
+            asked = self._asked
+            self._targets = self._position.sizes()
+            self._targeted = asked
 
     def _may_help(self) -> bool:
         """
@@ -377,7 +386,7 @@ class Follower:
             if self._is_late() or (is_guest and not self._is_urgent):
                 return
             if self._pace.pause_s and not self._is_urgent:
-                self._wait(LINGER_S)
+                self._pause(LINGER_S)
             epoch = self._shared.bell.look()
             self._deliver_ring()
         if self._is_late():
@@ -448,6 +457,7 @@ class Follower:
         """
         Deliver one batch and pause as politeness wants.
         """
+        self._aim()
         max_bytes = self._pace.read_bytes(is_urgent=self._is_urgent)
         chunk = self._position.next_chunk(segment, max_bytes)
         if chunk is None:
@@ -457,8 +467,17 @@ class Follower:
         if self._is_urgent and self._position.has_passed(self._targets):
             self._answer(self._targeted)
         if self._pace.pause_s:
-            self._wait(self._pace.pause_s * max(1, self._shared.crowd()))
+            self._pause(self._pace.pause_s * max(1, self._shared.crowd()))
         return True
+
+    def _pause(self, seconds: float) -> None:
+        """
+        Leave the interpreter to the program; see at the end whether it has become quiet.
+        """
+        self._wait(seconds - QUIET_S)
+        if not self._is_urgent:
+            self._shared.bell.look()
+            self._wait(QUIET_S)
 
     def _deliver(self, segment: Segment, chunk: Chunk) -> None:
         records = deliverable(chunk.records)

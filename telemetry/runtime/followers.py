@@ -13,7 +13,8 @@ import os
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Callable, Optional, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 

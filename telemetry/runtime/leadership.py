@@ -88,7 +88,8 @@ class Leadership:
         """
         Return how long to wait before the next claim.
         """
-        return random.uniform(MIN_RETRY_S, MAX_RETRY_S)  # noqa: S311 (jitter, not a secret)
+        wait_s = random.uniform(MIN_RETRY_S, MAX_RETRY_S)  # noqa: S311 (jitter, not a secret)
+        return min(wait_s, self.lease_s)
 
     def _try(self, lock: RecordLock) -> bool:
         try:

@@ -12,8 +12,9 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Iterator, Mapping, Union
+from typing import Union
 
 #: The same key is said at most this often.
 INTERVAL_S = 60.0
@@ -38,7 +39,6 @@ class _State:
         self.counts: dict[str, int] = {}
         self.said_at: dict[str, float] = {}
         self.held_back: dict[str, int] = {}
-        self.is_ready = False
 
     def after_fork(self) -> None:
         """
@@ -190,9 +190,6 @@ def _set_up() -> None:
     """
     Give the logger its handler, unless the application gave it one.
     """
-    if _state.is_ready:
-        return
-    _state.is_ready = True
     logger.propagate = False
     if not logger.handlers:
         logger.addHandler(_StderrHandler())

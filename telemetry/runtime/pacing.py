@@ -2,20 +2,21 @@
 How fast a follower works, and how long it leaves a failing sink alone.
 
 The interpreter's lock is the only thing that followers and callers share. While this process records, a
-follower works in slices of about a millisecond with long pauses between them, so that hardly one call
+follower works in slices of a millisecond or two with long pauses between them, so that hardly one call
 in a hundred meets it; once the process has been quiet for a moment, it works at full speed.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Generator, Optional
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
 
 #: CPU time of one slice while the process records, and the pause after it as a multiple.
-SLICE_S = 0.001
+SLICE_S = 0.002
 PAUSE_FACTOR = 40
 MIN_PAUSE_S = 0.02
 MAX_PAUSE_S = 1.0

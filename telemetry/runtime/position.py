@@ -4,7 +4,8 @@ Where one sink stands in the journal, and the next batch from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping, Optional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Optional
 
 import attrs
 

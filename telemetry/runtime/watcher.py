@@ -9,7 +9,8 @@ wakes about once a second; where another process leads, hardly ever.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from telemetry.runtime.follower import State
 from telemetry.runtime.natives import SimpleQueue, start_thread

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from telemetry.runtime.doorbell import Doorbell
+from telemetry.runtime.natives import SimpleQueue
+
+
+def test_the_first_ring_starts_and_the_next_ones_do_nothing():
+    """
+    One ring starts what is to be started; until somebody has looked, others cost nothing.
+    """
+    starts = []
+    bell = Doorbell(lambda: starts.append(1))
+
+    for _ in range(3):
+        bell.ring()
+    assert starts == [1]
+
+
+def test_a_look_counts_what_was_rung_since():
+    """
+    The number changes if and only if somebody rang.
+    """
+    bell = Doorbell(lambda: None)
+    before = bell.look()
+
+    assert bell.look() == before
+    bell.ring()
+    assert bell.look() != before
+
+
+def test_a_ring_ends_a_wait():
+    """
+    Whoever waits for rings is woken by one, however it falls.
+    """
+    bell = Doorbell(lambda: None)
+    queue = SimpleQueue()
+    bell.attach(queue)
+    bell.look()
+    ringer = threading.Thread(target=bell.ring)
+    ringer.start()
+    began = time.monotonic()
+    bell.wait(queue, 20.0, for_rings=True)
+    ringer.join()
+
+    assert time.monotonic() - began < 10
+
+
+def test_a_ring_before_the_wait_is_not_missed():
+    """
+    A bell that was rung and not looked at lets nobody sleep.
+    """
+    bell = Doorbell(lambda: None)
+    queue = SimpleQueue()
+    bell.attach(queue)
+    bell.ring()
+    began = time.monotonic()
+    bell.wait(queue, 20.0, for_rings=True)
+
+    assert time.monotonic() - began < 10
+
+
+def test_a_muted_bell_starts_nothing():
+    """
+    After muting, rings are a no-op for ever.
+    """
+    starts = []
+    bell = Doorbell(lambda: starts.append(1))
+    bell.mute()
+    bell.ring()
+
+    assert starts == []
+
+
+def test_quiet_is_the_time_since_the_last_look_at_a_ring():
+    """
+    A bell that has just been rung is not quiet.
+    """
+    bell = Doorbell(lambda: None)
+    assert bell.quiet_s() > 1
+    bell.ring()
+    assert bell.quiet_s() < 1
