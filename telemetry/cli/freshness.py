@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING, Iterator
 from telemetry.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from telemetry.cli.session import Session
-    from telemetry.config import TelemetryConfig
 
 CATCH_UP_TIMEOUT_S = 10.0
 _HEADER_BYTES = 4096
-_OUTSTANDING = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
+_CURSORS = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
 _OPEN_RUNS = "SELECT 1 FROM agent_runs WHERE status = 'running' LIMIT 1"
 
 
@@ -37,7 +34,7 @@ def bring_up_to_date(session: Session) -> None:
     if not config.ndjson_dir.is_dir():
         _check_base(session)
         return
-    if is_current(config):
+    if is_current(str(config.db_path), str(config.ndjson_dir)):
         return
     if not os.access(config.ndjson_dir, os.W_OK):
         session.screen.warn(
@@ -58,31 +55,47 @@ def bring_up_to_date(session: Session) -> None:
         )
 
 
-def is_current(config: TelemetryConfig) -> bool:
+def is_current(database: str, journal: str) -> bool:
     """
     Return whether nothing is outstanding: every file is read to its end, and no run is open.
+
+    Args:
+        database: Path of the database, which need not exist.
+        journal: The journal's directory.
     """
-    if not config.db_path.is_file():
-        return False
     try:
-        with closing(sqlite3.connect(f"{config.db_path.as_uri()}?mode=ro", uri=True)) as database:
-            if database.execute(_OPEN_RUNS).fetchone() is not None:
+        size_of = dict(_segments(journal))
+        with closing(open_read_only(database)) as connection:
+            if connection.execute(_OPEN_RUNS).fetchone() is not None:
                 return False
-            cursors = dict(database.execute(_OUTSTANDING).fetchall())
-    except sqlite3.Error:
+            cursors = dict(connection.execute(_CURSORS).fetchall())
+    except (sqlite3.Error, OSError):
         return False
-    return all(cursors.get(segment) == size for segment, size in _segments(config.ndjson_dir))
+    return all(cursors.get(segment) == size for segment, size in size_of.items())
 
 
-def _segments(directory: Path) -> Iterator[tuple[str, int]]:
+def open_read_only(database: str) -> sqlite3.Connection:
+    """
+    Open an existing database; it is not made where it is missing.
+
+    Raises:
+        sqlite3.OperationalError: It does not exist or cannot be opened.
+    """
+    # What means something in a URI: the escape, and what ends the path.
+    path = database.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def _segments(directory: str) -> Iterator[tuple[str, int]]:
     """
     Yield the id and the size of each file; an empty id for a file without a readable header.
     """
-    for entry in os.scandir(directory):
-        if entry.name.endswith(".ndjson") and entry.is_file(follow_symlinks=False):
-            size = entry.stat(follow_symlinks=False).st_size
-            if size:
-                yield _segment_id(entry.path), size
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(".ndjson") and entry.is_file(follow_symlinks=False):
+                size = entry.stat(follow_symlinks=False).st_size
+                if size:
+                    yield _segment_id(entry.path), size
 
 
 def _segment_id(path: str) -> str:

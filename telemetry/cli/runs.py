@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from telemetry.cli.finding import FAILURES, column_time, find_runs, open_reader
 from telemetry.cli.ids import short_ids
 from telemetry.cli.outcomes import error_of, status_cell, took_ms
+from telemetry.cli.quick import newest
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import When, clock, duration, today_of
-from telemetry.storage.reader import RunFilter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_LIMIT = 20
+_FILTERS = ("agent", "job_type", "statuses", "failed", "since", "until", "parent", "search")
 COLUMNS = (
     TableColumn(title="RUN", style="name"),
     TableColumn(title="STATUS"),
@@ -42,6 +42,8 @@ def _statuses(
     """
     Accept every spelling of a status that is understood elsewhere.
     """
+    if not value:
+        return ()
     from telemetry.model.run import Status, parse_status
 
     found = []
@@ -99,7 +101,12 @@ def command(quiet: bool, watch: bool, interval: float, **options: Any) -> None:
         _watch(session, options, interval)
         return
     limit: int = options["limit"]
-    rows = _rows(session, options, limit + 1 if limit else -1)
+    asked = limit + 1 if limit else -1
+    rows = None
+    if not session.as_json and not any(options[name] for name in _FILTERS):
+        rows = newest(session.base_dir, asked)
+    if rows is None:
+        rows = _rows(session, options, asked)
     has_more = 0 < limit < len(rows)
     rows = rows[:limit] if limit else rows
     if session.as_json:
@@ -156,11 +163,13 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(session: Session, options: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    # What the shortest way does without is imported behind it.
+    from telemetry.cli.finding import FAILURES, column_time, find_run, find_runs, open_reader
+    from telemetry.storage.reader import RunFilter
+
     statuses = (*options["statuses"], *(FAILURES if options["failed"] else ()))
     parent = options["parent"]
     if parent is not None:
-        from telemetry.cli.finding import find_run
-
         parent = find_run(session, parent)["run_id"]
     wanted = RunFilter(
         agent=options["agent"],

@@ -8,9 +8,7 @@ quietly.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
 from typing import Any, Mapping, Optional, TextIO
 
@@ -81,7 +79,11 @@ class Screen:
         """
         Return how many columns a line may take; None where nobody counts them.
         """
-        return max(20, shutil.get_terminal_size((80, 24)).columns) if self.terminal else None
+        if not self.terminal:
+            return None
+        import shutil
+
+        return max(20, shutil.get_terminal_size((80, 24)).columns)
 
     def style(self, text: str, style: str) -> str:
         """
@@ -117,6 +119,8 @@ class Screen:
         """
         Write a JSON document: readable, or as one line.
         """
+        import json
+
         layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
         text = json.dumps(document, ensure_ascii=not self.unicode, default=str, **layout)
         self.lines([visible_json(text)])

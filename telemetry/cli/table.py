@@ -6,10 +6,9 @@ A terminal too narrow drops columns, the least important first, and then cuts th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence
 
-import attrs
-
+# Named tuples, not attrs: a list of runs is drawn before that could be imported.
 from telemetry.cli.text import pad, shorten, visible, width_of
 
 if TYPE_CHECKING:
@@ -18,18 +17,19 @@ if TYPE_CHECKING:
 GAP = "  "
 
 
-@attrs.frozen
 class Cell:
     """
     A text, made safe, and the style of what it means.
     """
 
-    text: str = attrs.field(converter=visible)
-    style: str = ""
+    __slots__ = ("style", "text")
+
+    def __init__(self, value: Any, style: str = "") -> None:
+        self.text = visible(value)
+        self.style = style
 
 
-@attrs.frozen(kw_only=True)
-class TableColumn:
+class TableColumn(NamedTuple):
     """
     A column: its heading, and how it behaves when space is short.
     """

@@ -17,7 +17,8 @@ ELLIPSIS = "…"
 _HOSTILE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-_HOSTILE_BUT_NEWLINE = re.compile(_HOSTILE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+# Compiled at its first use, which a list of runs never comes to.
+_HOSTILE_BUT_NEWLINE = _HOSTILE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f")
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -39,7 +40,7 @@ def visible_lines(value: Any) -> list[str]:
     Return a text as its lines; each is safe to print, tabs become spaces.
     """
     text = str(value).replace("\r\n", "\n").expandtabs(4)
-    return _HOSTILE_BUT_NEWLINE.sub(_escape, text).rstrip("\n").split("\n")
+    return re.sub(_HOSTILE_BUT_NEWLINE, _escape, text).rstrip("\n").split("\n")
 
 
 def visible_json(document: str) -> str:
@@ -48,7 +49,9 @@ def visible_json(document: str) -> str:
 
     Outside strings JSON has only line ends of this kind, and those stay.
     """
-    return _HOSTILE_BUT_NEWLINE.sub(lambda match: f"\\u{ord(match.group()):04x}", document)
+    return re.sub(
+        _HOSTILE_BUT_NEWLINE, lambda match: f"\\u{ord(match.group()):04x}", document
+    )
 
 
 def width_of(text: str) -> int:

@@ -10,10 +10,10 @@ from typing import Any, Optional
 
 import click
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)", re.IGNORECASE)
+_AGO = r"(\d+(?:\.\d+)?)\s*([smhdwSMHDW])"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # Python 3.9 reads neither "Z" nor any number of decimals.
-_FRACTION = re.compile(r"\.(\d+)")
+_FRACTION = r"\.(\d+)"
 _DAYS = {"today": 0, "yesterday": 1}
 WAYS_TO_SAY_IT = "like 90s, 45m, 2h, 3d, 1w, today, yesterday, 2026-11-22 or 2026-11-22T10:30"
 
@@ -32,7 +32,7 @@ def parse_when(text: str, now: datetime) -> datetime:
         ValueError: It is none of the forms, or lies outside the calendar.
     """
     text = text.strip()
-    ago = _AGO.fullmatch(text)
+    ago = re.fullmatch(_AGO, text)
     try:
         if ago:
             return now - timedelta(seconds=float(ago[1]) * _SECONDS[ago[2].lower()])
@@ -51,7 +51,7 @@ def _midnight(now: datetime) -> datetime:
 
 def _from_iso(text: str, now: datetime) -> datetime:
     iso = re.sub(r"[zZ]$", "+00:00", text)
-    iso = _FRACTION.sub(lambda match: "." + match[1][:6].ljust(6, "0"), iso)
+    iso = re.sub(_FRACTION, lambda match: "." + match[1][:6].ljust(6, "0"), iso)
     moment = datetime.fromisoformat(iso)
     if moment.tzinfo is not None:
         return moment

@@ -92,8 +92,6 @@ class PosixChild:
         self._pump.close()
 
     def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        # Unless it is larger, a child's peak says nothing: it inherits ours between fork and exec.
-        self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         interactive = (
             terminals.is_terminal(_STDOUT)
             and terminals.is_terminal(_STDIN)
@@ -115,6 +113,8 @@ class PosixChild:
         finally:
             for fd in {out, err} - {None}:
                 os.close(fd)
+        # Unless it is larger, a child's peak says nothing: it inherits ours between fork and exec.
+        self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = process.pid
         # It is waited for below, with its resource usage.
         process.returncode = 0

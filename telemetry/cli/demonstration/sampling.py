@@ -15,7 +15,7 @@ import attrs
 MAX_SEEN_FILES = 50_000
 _LEFT_OUT = frozenset({"__pycache__", "site-packages", "dist-packages", "node_modules", "venv"})
 #: Stands for the files that lie in the folder itself.
-TOP = "."
+TOP = "(top)"
 
 
 @attrs.frozen
