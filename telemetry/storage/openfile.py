@@ -82,11 +82,12 @@ class OpenFile:
         Raises:
             OSError: Some of it may be lost.
         """
-        if not self.holds_its_file():
+        fd = self.fd  # another thread may close the journal meanwhile
+        if fd < 0 or not self.holds_its_file():
             return False
-        size = os.fstat(self.fd).st_size
+        size = os.fstat(fd).st_size
         if size != self._synced_size:
-            sync_data(self.fd)
+            sync_data(fd)
             self._synced_size = size
         return True
 
