@@ -9,13 +9,16 @@ under its own name. Nothing here raises.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypedDict, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union
 
 import msgspec
 
-from telemetry.model.records import ENVELOPE_KEYS, Record
+from telemetry.model.records import ENVELOPE_KEYS, plain_value
 from telemetry.model.run import COLUMNS, MAX_INTEGER, Column, Kind
 from telemetry.model.values import SqlValue, accept, clean_text, is_canonical_time, to_sql
+
+if TYPE_CHECKING:
+    from telemetry.model.records import Record
 
 #: Keys of a run's line that are no fields to set: what an editor saw and wanted, and a time that
 #: follows from the records' own.
@@ -54,8 +57,6 @@ def _json_type(column: Column) -> Any:
 _decode_typed = msgspec.json.Decoder(
     TypedDict("_Said", {n: _json_type(c) for n, c in _FIELDS.items()}, total=False)  # type: ignore[operator]
 ).decode
-_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode = msgspec.json.Decoder().decode
 _TIMES = tuple(name for name, column in _FIELDS.items() if column.kind is Kind.TIME)
 _CONVERTED = tuple(
     (name, column) for name, column in _FIELDS.items() if column.kind in (Kind.JSON, Kind.FLAG)
@@ -71,14 +72,14 @@ def read_claims(record: Record) -> Claims:
     line = record.line
     try:
         fields = _decode_typed(line)
-    except (msgspec.DecodeError, RecursionError):
-        return _read_each(line)
+    except (ValueError, RecursionError):
+        return _read_each(record)
     for name in _TIMES:
         if name in fields and not is_canonical_time(fields[name]):
-            return _read_each(line)
+            return _read_each(record)
     # An escape may stand for NUL, which a row cannot hold.
     if b"\\" in line and b"\\u" in line:
-        return _read_each(line)
+        return _read_each(record)
     for name, column in _CONVERTED:
         if name in fields:
             fields[name] = to_sql(column, fields[name])
@@ -86,40 +87,26 @@ def read_claims(record: Record) -> Claims:
     others = 4 + bool(record.change) + bool(record.event_id) + bool(record.run_id) + len(fields)
     if line.count(b",") == others or line.count(b',"') == others:
         return fields, (), {}
-    return fields, (), _read_aside(line)
+    return fields, (), _read_aside(record)
 
 
-def _read_aside(line: bytes) -> dict[str, Any]:
+def _read_aside(record: Record) -> dict[str, Any]:
     """
-    Return what a line says under names that are nothing this version knows.
+    Return what a record says under names that are nothing this version knows.
     """
-    decoded: dict[str, msgspec.Raw] = _decode_raw(line)
-    return {name: _plain(raw) for name, raw in decoded.items() if name not in _KNOWN_KEYS}
+    raw_fields = record.raw_fields().items()
+    return {name: plain_value(raw) for name, raw in raw_fields if name not in _KNOWN_KEYS}
 
 
-def _plain(raw: msgspec.Raw) -> Any:
-    """
-    Return a value as plain data, or as the text it was written as where JSON's own rules forbid it.
-    """
-    try:
-        return _decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return clean_text(bytes(raw).decode("utf-8", "replace"))
-
-
-def _read_each(line: bytes) -> Claims:
+def _read_each(record: Record) -> Claims:
     fields: dict[str, SqlValue] = {}
     cleared: list[str] = []
     aside: dict[str, Any] = {}
-    try:
-        decoded: dict[str, msgspec.Raw] = _decode_raw(line)
-    except (msgspec.DecodeError, RecursionError):
-        return fields, cleared, aside
-    for name, raw in decoded.items():
+    for name, raw in record.raw_fields().items():
         column = _FIELDS.get(name)
         if column is None and name in _KNOWN_KEYS:
             continue
-        value = _plain(raw)
+        value = plain_value(raw)
         found = None if column is None else fit(column, value)
         if found is not None:
             fields[name] = found

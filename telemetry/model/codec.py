@@ -119,8 +119,9 @@ def decode_line(line: bytes) -> Record:
     if line[-_CLOSING_LENGTH:] != b'%b%08x"}' % (_CRC_KEY, crc32(body)):
         raise CodecError("a record must end with the checksum of its bytes")
     try:
+        _require_utf8(line)
         record: Record = _decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CodecError(f"a record must be one JSON object with its envelope ({error})") from error
     _set(record, "line", line)
     return record
@@ -141,12 +142,21 @@ def decode_lines(chunk: bytes) -> Decoded:
         lines.pop()
     if lines and _are_whole(lines):
         try:
+            _require_utf8(chunk)
             records = list(map(_decode, lines))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return _decode_each(lines)
         any(map(_set, records, _LINE, lines))  # it returns None: all are set, without a loop here
         return Decoded(records, 0, 0)
     return _decode_each(lines)
+
+
+def _require_utf8(data: bytes) -> None:
+    """
+    Raise UnicodeDecodeError for bytes that are no text; the decoder looks only into what it keeps.
+    """
+    if not data.isascii():
+        str(data, "utf-8")
 
 
 def _are_whole(lines: Sequence[bytes]) -> bool:

@@ -32,7 +32,7 @@ def _json_from_row(value: Any, _: object) -> Any:
     """
     try:
         return _decode(value) if isinstance(value, str) else value
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return value
 
 

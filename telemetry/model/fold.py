@@ -334,7 +334,7 @@ class Fold:
         """
         try:
             return cls._restore(_decode(state), row)
-        except (msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CodecError(f"a fold's state must be as it was dumped ({error})") from error
 
     @classmethod
@@ -377,7 +377,7 @@ class Fold:
 
 
 _CLEARABLE = frozenset(
-    column.name for column in COLUMNS.values() if not column.required and column.name != "status"
+    name for name in _SETTABLE if name != "status" and not COLUMNS[name].required
 )
 #: Above every creation that is known.
 _UNKNOWN_CREATION = (True, "\uffff")

@@ -46,6 +46,9 @@ class Change(str, Enum):
 _MAX_DIGITS = 19
 RAW_NULL = msgspec.Raw(b"null")
 
+_decode = msgspec.json.Decoder().decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 #: Keys of a line that belong to the record, not to the run it describes.
 ENVELOPE_KEYS = frozenset(
     {"lt", "record_type", "change", "id", "timestamp", "event_type", "payload", "crc"}
@@ -91,7 +94,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
         A new dictionary at each call; keys that this version does not know are in it too.
         """
-        decoded: dict[str, Any] = msgspec.json.decode(self.line)
+        try:
+            decoded: dict[str, Any] = _decode(self.line)
+        except (ValueError, RecursionError):
+            return {key: plain_value(raw) for key, raw in self.raw_fields().items()}
+        for key in ENVELOPE_KEYS & decoded.keys():
+            del decoded[key]
+        return decoded
+
+    def raw_fields(self) -> dict[str, msgspec.Raw]:
+        """
+        Return what `fields` returns, each value as it was written.
+        """
+        try:
+            decoded: dict[str, msgspec.Raw] = _decode_raw(self.line)
+        except (ValueError, RecursionError):  # a key that JSON's own rules forbid
+            return {}
         for key in ENVELOPE_KEYS & decoded.keys():
             del decoded[key]
         return decoded
@@ -100,7 +118,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         Return the event's payload as plain data; None where it has none.
         """
-        return msgspec.json.decode(self.payload)
+        return plain_value(self.payload)
+
+
+def plain_value(raw: msgspec.Raw) -> Any:
+    """
+    Return a value as plain data; the text it was written as, where JSON's own rules forbid it.
+
+    A record is accepted by its envelope; what else is in it was only passed over till now.
+    """
+    try:
+        return _decode(raw)
+    except (ValueError, RecursionError):
+        return bytes(raw).decode("utf-8", "replace")
 
 
 def as_number(digits: str) -> int:

@@ -263,7 +263,7 @@ def _accept_json(column: Column, value: object) -> Accepted:
     if isinstance(value, str):
         try:
             parsed = _decode(value)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except (ValueError, RecursionError):
             parsed = None
         if isinstance(parsed, (dict, list)):
             return Accepted(parsed)

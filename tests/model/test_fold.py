@@ -507,7 +507,8 @@ def test_any_id_will_do(record_id):
     A record with an id that is none of ours is folded, stored and loaded like others.
     """
     state = fold_of(
-        make_record("started", STARTED, id=record_id), make_record("updated", {"pid": 1}, id=record_id)
+        make_record("started", STARTED, id=record_id),
+        make_record("updated", {"pid": 1}, id=record_id),
     )
     loaded = Fold.load(state.dump(), state.row())
 
