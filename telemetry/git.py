@@ -27,14 +27,38 @@ _ENVIRONMENT = {
 _MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
 
 
-def is_inside_repository(directory: Path) -> bool:
+def git_directory(directory: Path) -> Optional[Path]:
     """
-    Tell whether a directory lies in a working tree, without starting git.
+    Return the git directory of the working tree that a directory lies in, without starting git.
+
+    None outside of any.
     """
     try:
-        return any((place / ".git").exists() for place in (directory, *directory.parents))
+        for place in (directory, *directory.parents):
+            found = place / ".git"
+            if found.is_dir():
+                return found
+            if found.is_file():  # a linked working tree, or a submodule
+                _, _, linked = found.read_text("utf-8", "replace").partition("gitdir:")
+                return place / linked.strip()
     except OSError:
-        return False
+        pass
+    return None
+
+
+def head_moved_at(repository: Path) -> float:
+    """
+    Return when HEAD last moved, in seconds since the epoch, without starting git.
+
+    A commit moves it, and so do a checkout and a pull.
+
+    Args:
+        repository: From `git_directory`.
+    """
+    for name in ("logs/HEAD", "HEAD"):
+        with contextlib.suppress(OSError):
+            return (repository / name).stat().st_mtime
+    return 0.0
 
 
 def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optional[str]:

@@ -3,8 +3,8 @@ The git linker: which repository and branch a run worked in, and which commit ca
 
 When a run has started, its repository and branch are looked up where it was started. When it has
 ended, a commit whose message names the run, in a line ``Telemetry-Run-ID: <run_id>``, is linked to
-it. Both happen behind the journal, on a worker's thread; a directory outside of any repository
-costs no process.
+it. Both happen behind the journal, on a worker's thread. git is only started where there is a
+repository, once in a while for the first and, for the second, if HEAD has moved during the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from telemetry.git import git, is_inside_repository
+from telemetry.git import git, git_directory, head_moved_at
 from telemetry.hookspecs import hookimpl
 from telemetry.model.run import CommitSource, Run
 
@@ -49,7 +49,7 @@ class GitLinker:
         if run.work_dir is None or run.git_repo is not None:
             return None
         directory = Path(run.work_dir)
-        return self._place(directory) if is_inside_repository(directory) else None
+        return self._place(directory) if git_directory(directory) else None
 
     @hookimpl
     def telemetry_run_ended(self, run: Run) -> Optional[Fields]:
@@ -59,9 +59,11 @@ class GitLinker:
         if run.work_dir is None or run.git_commit_hash is not None or run.start_time is None:
             return None
         directory = Path(run.work_dir)
-        if not is_inside_repository(directory):
+        since = run.start_time - _SLACK
+        repository = git_directory(directory)
+        if repository is None or head_moved_at(repository) < since.timestamp():
             return None
-        return _commit_of(directory, run.run_id, (run.start_time - _SLACK).isoformat())
+        return _commit_of(directory, run.run_id, since.isoformat())
 
     def _place(self, directory: Path) -> Fields:
         now = time.monotonic()
