@@ -67,6 +67,14 @@ _UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
 #: Fields that have a value in the row of a run of which nothing is said.
 _NEVER_BLANK = frozenset(name for name, value in _BLANK.items() if value)
 _SAID_AT_END = _NEVER_BLANK.union(_END_FIELDS)
+#: Columns that records set; the others are the run's keys, and what follows from records' times.
+_SETTABLE = tuple(
+    name for name in COLUMNS if name not in {"event_id", "run_id", "created_at", "updated_at"}
+)
+#: There is no run without a status or a name.
+_CLEARABLE = frozenset(
+    name for name in _SETTABLE if name != "status" and not COLUMNS[name].required
+)
 #: Names that are put aside for one run; beyond that, those that sort first are kept.
 MAX_ASIDE = 1000
 
@@ -77,6 +85,8 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 #: The rank of what one record said: class, time, writer, number.
 Key = tuple[int, str, str, int]
 _LOWEST: Key = (-1, "", "", 0)
+#: Above every creation that is known.
+_UNKNOWN_CREATION = (True, "\uffff")
 
 
 class Fold:
@@ -374,16 +384,6 @@ class Fold:
             self._aside[name] = (key, value)
         else:
             self._set(name, found, key)
-
-
-_CLEARABLE = frozenset(
-    name for name in _SETTABLE if name != "status" and not COLUMNS[name].required
-)
-#: Above every creation that is known.
-_UNKNOWN_CREATION = (True, "\uffff")
-_SETTABLE = tuple(
-    name for name in COLUMNS if name not in {"event_id", "run_id", "created_at", "updated_at"}
-)
 
 
 def _implied(record: Record, fields: dict[str, SqlValue]) -> Sequence[str]:
