@@ -5,6 +5,7 @@ The SQLite sink: rows and cursor together, whatever comes, and from whomever.
 import os
 import sqlite3
 
+import msgspec
 import pytest
 
 from telemetry.model.codec import decode_line, encode_line
@@ -299,19 +300,12 @@ def test_poison_record_is_named_and_the_rest_can_go_on(sink, record, started, as
     """
     A record whose bytes are no text is refused by its id; nothing of the batch is written before.
     """
-    line = encode_line(
-        "event",
-        id="00000000000000bb-7",
-        timestamp="2026-11-22T12:00:00.000000Z",
-        event_id=RUN,
-        event_type="step",
-        payload=b'"\xff\xfe"',
-    )
-    batch = [started(), decode_line(line), record(event_type="step")]
+    bad = msgspec.structs.replace(record(event_type="step"), payload=msgspec.Raw(b'"\xff"'))
+    batch = [started(), bad, record(event_type="step")]
 
-    with pytest.raises(PermanentSinkError, match="00000000000000bb-7") as caught:
+    with pytest.raises(PermanentSinkError, match=bad.id) as caught:
         sink.write(batch, Cursor("seg", 5))
-    assert caught.value.record_ids == {"00000000000000bb-7"}
+    assert caught.value.record_ids == {bad.id}
     assert ask("SELECT count(*) FROM run_events") == [(0,)]
     sink.write([batch[0], batch[2]], Cursor("seg", 5))
     assert ask("SELECT count(*) FROM run_events") == [(1,)]

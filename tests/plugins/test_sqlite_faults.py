@@ -299,9 +299,9 @@ def test_replaced_under_us(db, journal, sink, tmp_path, add_runs):
     An older database, restored over the open one, is followed on from where it was.
     """
     follow(sink, journal)
-    with contextlib.closing(sqlite3.connect(db)) as live:
-        with contextlib.closing(sqlite3.connect(tmp_path / "backup.sqlite")) as backup:
-            live.backup(backup)
+    backup = sqlite3.connect(tmp_path / "backup.sqlite")
+    with contextlib.closing(sqlite3.connect(db)) as live, contextlib.closing(backup):
+        live.backup(backup)
     add_runs(journal, 2)
     follow(sink, journal)
     sink_file = db.stat().st_ino

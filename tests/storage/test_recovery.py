@@ -1,0 +1,245 @@
+import sqlite3
+
+import attrs
+import msgspec
+import pytest
+
+from telemetry.model.errors import TransientSinkError
+from telemetry.storage.reader import Reader
+from telemetry.storage.recovery import check, differences, rebuild
+from telemetry_plugins.sqlite import SqliteSink
+
+NOON = 1_795_348_800
+TABLES = ("agent_runs", "run_events", "run_records", "commits", "cursors", "run_folds")
+
+
+def _all(path):
+    connection = sqlite3.connect(path)
+    try:
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}")) for name in TABLES}
+    finally:
+        connection.close()
+
+
+def _change(path, *statements):
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def history(tell, say):
+    """
+    Put runs of all kinds into the journal: ended, open, edited, inferred, deleted, with commits.
+    """
+    for number in range(1, 30):
+        tell(number, events=number % 5)
+    tell(30, "")
+    tell(31, "")
+    say(30, "inferred", status="failed", end_time="2026-11-22T13:00:00.000000Z")
+    say(31, "updated", items_discovered=7, unknown_field="kept")
+    say(1, "edited", error_summary="by hand", base_status="success")
+    say(2, git_commit_hash="abc1234", git_commit_source="llm")
+    say(3, "deleted")
+    say(3, event_type="late")
+
+
+@pytest.mark.usefixtures("history")
+def test_equals_what_was_followed_live(db, journal, follow):
+    """
+    A rebuild gives the rows, the history, the folds and the cursors that following gave.
+    """
+    follow()
+    live = _all(db)
+    result = rebuild(db, journal)
+
+    assert _all(db) == live
+    assert result.run_count == 30
+    assert result.refused == ()
+    assert (result.damaged_count, result.damaged_bytes) == (0, 0)
+    assert result.aside.exists()
+    assert result.records_per_second > 0
+    assert check(db) == []
+    assert differences(db, journal) == []
+
+
+@pytest.mark.usefixtures("history")
+def test_from_nothing(db, journal):
+    """
+    There need not have been a database; progress is told to the end.
+    """
+    told = []
+    result = rebuild(db, journal, progress=lambda done, total: told.append((done, total)))
+
+    assert result.aside is None
+    assert told[-1][0] == told[-1][1] > 0
+    assert sorted(path.name for path in db.parent.iterdir()) == ["telemetry.sqlite"]
+
+
+@pytest.mark.usefixtures("history")
+def test_follower_goes_on_where_the_rebuild_ended(db, journal, tell, follow):
+    """
+    A sink that has the old database open finds the new one, and each later record is there once.
+    """
+    follow()
+    open_sink = SqliteSink(db)
+    open_sink.cursors()
+    rebuild(db, journal)
+    tell(99, events=2)
+    follow()
+    (segment,) = journal.segments()
+
+    assert open_sink.cursors()[segment.id].offset == segment.size
+    open_sink.close()
+    assert differences(db, journal) == []
+    assert Reader(db).by_run_id("run-99")["status"] == "success"
+
+
+@pytest.mark.usefixtures("history")
+def test_over_a_damaged_database(db, journal):
+    """
+    What cannot be read is kept beside the new one, byte for byte.
+    """
+    db.parent.mkdir()
+    db.write_bytes(b"rubbish" * 1000)
+    result = rebuild(db, journal)
+
+    assert result.aside.name.startswith("telemetry.corrupted.")
+    assert result.aside.read_bytes() == b"rubbish" * 1000
+    assert check(db) == []
+
+
+def test_refused_records_are_named(db, journal, tell):
+    """
+    A record that cannot be stored costs no other, and is named in the result; so is damage counted.
+    """
+    tell(1, events=2)
+    journal.append(b"half a li\n", NOON)
+
+    class Spoilt:
+        def segments(self):
+            return journal.segments()
+
+        def read(self, *where):
+            chunk = journal.read(*where)
+            first, second = (r for r in chunk.records if r.record_type == "event")
+            bad = msgspec.structs.replace(second, payload=msgspec.Raw(b'"\xff"'))
+            return attrs.evolve(chunk, records=[first, bad])
+
+    result = rebuild(db, Spoilt())
+
+    assert result.refused == ("00000000000000aa-3",)
+    assert (result.damaged_count, result.damaged_bytes) == (1, 9)
+    assert [row["id"] for row in Reader(db).events("key-1")] == ["00000000000000aa-2"]
+
+
+def test_nothing_changes_when_it_fails(db, journal, tell, follow, tmp_path):
+    """
+    A rebuild that fails leaves the database as it was, and no file beside it.
+    """
+    tell(1)
+    follow()
+    before = db.read_bytes()
+
+    class Broken:
+        def segments(self):
+            return journal.segments()
+
+        def read(self, *_):
+            raise OSError(5, "the disk is broken")
+
+    with pytest.raises(TransientSinkError, match="the disk is broken"):
+        rebuild(db, Broken())
+    assert db.read_bytes() == before
+    assert [path.name for path in db.parent.iterdir()] == ["telemetry.sqlite"]
+
+
+def test_empty_journal_gives_an_empty_database(db, journal):
+    """
+    No records, no runs, and a database that is whole.
+    """
+    result = rebuild(db, journal)
+
+    assert (result.record_count, result.run_count) == (0, 0)
+    assert check(db) == []
+
+
+def test_check_of_what_is_missing(db):
+    """
+    A database that is not there is a problem.
+    """
+    (problem,) = check(db)
+    assert "does not exist" in problem
+
+
+def test_check_of_rubbish(db):
+    """
+    A file that is no database is a problem.
+    """
+    db.parent.mkdir()
+    db.write_bytes(b"rubbish" * 1000)
+
+    (problem,) = check(db)
+    assert "not a database" in problem
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("DELETE FROM agent_runs WHERE run_id = 'run-1'", "run key-1: it has a fold and no row"),
+        ("DELETE FROM run_folds WHERE event_id = 'key-1'", "run key-1: its row is not"),
+        ("INSERT INTO agent_runs (event_id) VALUES ('key-3')", "run key-3: its row is not"),
+        (
+            "UPDATE run_folds SET state = 'rubbish' WHERE event_id = 'key-1'",
+            "the state of run key-1",
+        ),
+    ],
+)
+def test_check_finds_what_does_not_fit(db, follow, statement, problem):
+    """
+    A row without its fold, a fold without its row, a state that is none: each is named.
+    """
+    follow()
+    assert check(db) == []
+    _change(db, statement)
+
+    assert [text[: len(problem)] for text in check(db)] == [problem]
+
+
+@pytest.mark.usefixtures("history")
+def test_check_finds_damage_in_a_page(db, follow):
+    """
+    A damaged page is found, wherever it is.
+    """
+    follow()
+    data = bytearray(db.read_bytes())
+    for page in range(4096, len(data), 4096):
+        data[page + 8 : page + 64] = b"\xa5" * 56
+    db.write_bytes(data)
+
+    assert check(db) != []
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize(
+    ("statement", "difference"),
+    [
+        ("UPDATE agent_runs SET status = 'failed' WHERE run_id = 'run-1'", "agent_runs: run key-1"),
+        ("DELETE FROM run_events WHERE event_id = 'key-4'", "run_events: run key-4"),
+        ("UPDATE commits SET commit_hash = 'fffffff'", "commits: run key-2"),
+    ],
+)
+def test_differences_are_found(db, journal, follow, statement, difference):
+    """
+    What the database says and the journal does not, and the other way round, is named.
+    """
+    follow()
+    assert differences(db, journal) == []
+    _change(db, statement)
+
+    found = differences(db, journal)
+    assert found
+    assert {text.partition(" is so")[0] for text in found} == {difference}
+    assert sorted(path.name for path in db.parent.glob("*checking*")) == []
