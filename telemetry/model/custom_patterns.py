@@ -24,7 +24,7 @@ MAX_PATTERN_CHARS = 512
 #: Repetitions without a small bound that one pattern may have.
 MAX_OPEN_REPEATS = 2
 SMALL_REPEAT = 64
-#: A pattern sees a text in pieces of this many characters, so that no cost grows faster than the text.
+#: A pattern sees a text in pieces of this many characters: no cost grows faster than the text.
 PIECE_CHARS = 1024
 #: What one pattern may take over one text before the rest is taken out unseen.
 TIME_LIMIT_S = 0.05
@@ -59,7 +59,8 @@ class CustomPattern:
             raise _refusal("match at least one character", repr(pattern))
         if _open_repeats(tree, inside=False) > MAX_OPEN_REPEATS:
             raise _refusal(
-                f"have at most {MAX_OPEN_REPEATS} open repetitions, none within another, and no back-reference",
+                f"have at most {MAX_OPEN_REPEATS} open repetitions, none within another, "
+                "and no back-reference",
                 repr(pattern),
             )
 

@@ -1,8 +1,8 @@
 """
 Secrets are taken out before anything is written.
 
-A value under the name of a secret is replaced as a whole; in texts, what has the shape of a secret is
-replaced where it stands. The marker names the rule, never the match: ``[scrubbed:jwt]``. What is
+A value under the name of a secret is replaced as a whole; in texts, what has the shape of a secret
+is replaced where it stands. The marker names the rule, never the match: ``[scrubbed:jwt]``. What is
 scrubbed once is left alone by a second pass. Cost is linear in the length of the text.
 """
 

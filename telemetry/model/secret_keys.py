@@ -1,8 +1,8 @@
 """
 Which names are the names of secrets.
 
-A key is split into its words (`apiKey`, `API-KEY` and `api.key` are the same two) and judged by them.
-A strong noun (`password`, `secret`, `api key`) makes a secret wherever it stands, unless only words
+A key is split into its words (`apiKey`, `API-KEY` and `api.key` are the same two) and judged by
+them. A strong noun (`password`, `secret`, `api key`) makes a secret wherever it stands, unless only words
 that describe it follow (`password_length`). A weak noun (`token`, `cookie`, `auth`) also has plain
 uses, so that it must stand last (`access_token`, but not `token_count`).
 """
@@ -17,20 +17,17 @@ MAX_KEY_CHARS = 128
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _STRONG = frozenset(
-    "password passwd pwd passphrase passcode secret secrets apikey apikeys credential credentials "
+    "password passwords passwd pwd passphrase passcode secret secrets apikey apikeys credential credentials "
     "privatekey secretkey accesskey authtoken accesstoken refreshtoken clientsecret".split()
 )
 _WEAK = frozenset(
-    "token jwt bearer authorization auth authn cookie cookies csrf xsrf csrftoken otp totp cvv cvc ssn "
-    "phpsessid jsessionid sessionid sessid connectsid".split()
+    "token jwt bearer authorization auth authn cookie cookies csrf xsrf otp totp cvv cvc ssn "
+    "phpsessid jsessionid sessionid sessid".split()
 )
-_STRONG_ENDINGS = (
-    "password", "passwd", "passphrase", "secret", "apikey", "token", "accesskey", "secretkey",
-    "privatekey", "credentials",
-)  # fmt: skip
+_STRONG_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "token", "credentials")
 _KEY_KINDS = frozenset(
-    "api access secret private encryption encrypt decryption signing master auth account ssh gpg pgp "
-    "rsa aes hmac deploy storage license shared session admin service webhook cipher symmetric".split()
+    "api access secret private encryption encrypt decryption signing master auth account ssh gpg "
+    "pgp rsa aes hmac deploy storage license shared session admin service webhook cipher".split()
 )
 _PASS_OWNERS = frozenset(
     "db database user root admin smtp mysql postgres pg redis mongo ssh ftp sftp mail email imap "
@@ -39,15 +36,13 @@ _PASS_OWNERS = frozenset(
 #: Words after a strong noun that make it a description of a secret, not the secret.
 _DESCRIPTIONS = frozenset(
     "count counts used usage total limit max min length len size type types status state enabled "
-    "disabled required optional expiry expires expired expiration at in on time date ttl age name names "
-    "path file field fields policy method mode provider valid invalid version changed updated created "
-    "rotated rotation strength score hint manager store prompt reset attempts error errors missing "
-    "present set exists found source scheme ref arn is has".split()
+    "disabled required optional expiry expires expired expiration at in on time date ttl age name "
+    "names path file field fields policy method mode provider valid invalid version changed updated "
+    "created rotated rotation strength score hint manager store prompt reset attempts error errors "
+    "missing present set exists found source scheme ref arn".split()
 )
 #: Words before a noun that make it a question or a measure.
-_QUESTIONS = frozenset(
-    "is has have had needs requires use uses used using num number count max min no".split()
-)
+_QUESTIONS = frozenset("is has needs requires num number count max min".split())
 #: Words before a weak noun that give it its plain meaning, as in `cost_per_token` or `eos_token`.
 _PLAIN_KINDS = frozenset("per each eos bos pad unk mask sep cls stop special".split())
 _TRAILERS = frozenset(
@@ -82,7 +77,7 @@ def names_a_secret(key: str) -> bool:
     if len(words) == 1 and words[0] in _EXACT:
         return True
     last = len(words) - 1
-    for index, word in enumerate(words):
+    for index in range(len(words)):
         if _is_strong(words, index) and not (
             index < last and _DESCRIPTIONS.issuperset(words[index + 1 :])
         ):

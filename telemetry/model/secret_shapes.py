@@ -1,10 +1,10 @@
 """
 What secrets look like in running text.
 
-Each shape has an anchor: a rare character, what stands right before it, and enough of what follows to
-make a match likely. All anchors together are one expression that passes over a text once; each starts
-with a plain character, so that the expression engine skips all others, and nothing in it repeats
-without a bound. Only where it stops is a shape matched for good, by `find`.
+Each shape has an anchor: a rare character, what stands right before it, and enough of what follows
+to make a match likely. All anchors together are one expression that passes over a text once; each
+starts with a plain character, so that the engine skips all others, and nothing in it repeats without
+a bound. Only where it stops is a shape matched for good, by a finder.
 
     anchor        shape
     - _ . : J A   tokens with a known prefix, JWTs, cloud keys, webhooks
@@ -20,26 +20,12 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
+from telemetry.model.secret_tokens import TOKENS, Token
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MARKER_START = "[scrubbed:"
-
-
-class Token(NamedTuple):
-    """
-    A secret that is known by its prefix.
-
-    The last character of ``prefix``, which has a fixed width, is the anchor; ``ahead`` is what must
-    follow it at once, cheap and bounded; ``body`` is the rest of the secret.
-    """
-
-    rule: str
-    prefix: str
-    body: str
-    #: A letter or digit right before the prefix means that it is none.
-    bounded: bool = True
-    ahead: str = "[A-Za-z0-9][A-Za-z0-9_+/=-]{7}"
 
 
 class Found(NamedTuple):
@@ -55,63 +41,14 @@ class Found(NamedTuple):
 Judge = Callable[[str], bool]
 Finder = Callable[[str, int, Judge], Optional[Found]]
 
-TOKENS = (
-    Token("github", "gh[pousr]_", "[A-Za-z0-9]{16,}", bounded=False),
-    Token("github", "github_pat_", "[A-Za-z0-9_]{16,}", bounded=False),
-    Token("gitlab", "glpat-", "[A-Za-z0-9_.-]{16,}", bounded=False),
-    Token("gitlab", "gl[drfcps][tobr]-", "[A-Za-z0-9_.-]{16,}"),
-    Token("gitlab", "glrt-", "[A-Za-z0-9_.-]{16,}"),
-    Token("slack", "xox[a-z]-", "[A-Za-z0-9-]{10,}", bounded=False),
-    Token("slack", "xapp-", "[A-Za-z0-9-]{10,}"),
-    Token("sk", "sk-", "[A-Za-z0-9_-]{16,}"),
-    Token("sk", "[sp]k-lf-", "[A-Za-z0-9-]{16,}"),
-    Token("stripe", "[srp]k_live_", "[A-Za-z0-9_]{10,}"),
-    Token("stripe", "[srp]k_test_", "[A-Za-z0-9_]{10,}"),
-    Token("stripe", "whsec_", "[A-Za-z0-9+/=]{16,}"),
-    Token("groq", "gsk_", "[A-Za-z0-9]{20,}"),
-    Token("xai", "xai-", "[A-Za-z0-9]{20,}"),
-    Token("replicate", "r8_", "[A-Za-z0-9]{20,}"),
-    Token("perplexity", "pplx-", "[A-Za-z0-9]{20,}"),
-    Token("langsmith", "lsv2_", "[A-Za-z0-9_]{20,}"),
-    Token("hugging-face", "hf_", "[A-Za-z0-9]{16,}"),
-    Token("npm", "npm_", "[A-Za-z0-9]{16,}"),
-    Token("pypi", "pypi-", "[A-Za-z0-9_-]{16,}"),
-    Token("docker", "dckr_pat_", "[A-Za-z0-9_-]{16,}", bounded=False),
-    Token("digitalocean", "do[opr]_v1_", "[A-Za-z0-9]{16,}"),
-    Token("shopify", "shp[acps][atps]_", "[A-Za-z0-9]{16,}"),
-    Token("grafana", "gl[cs]_", "[A-Za-z0-9+/=_]{16,}"),
-    Token("grafana", "glsa_", "[A-Za-z0-9_]{16,}"),
-    Token("linear", "lin_api_", "[A-Za-z0-9]{16,}"),
-    Token("notion", "ntn_", "[A-Za-z0-9]{16,}"),
-    Token("figma", "figd_", "[A-Za-z0-9_-]{16,}"),
-    Token("rubygems", "rubygems_", "[A-Za-z0-9]{16,}"),
-    Token("sentry", "sntr[yu][su]_", "[A-Za-z0-9+/=_-]{16,}"),
-    Token("sentry", "sntry[su]_", "[A-Za-z0-9+/=_-]{16,}"),
-    Token("postman", "PMAK-", "[A-Za-z0-9-]{16,}"),
-    Token("pulumi", "pul-", "[A-Za-z0-9]{32,}"),
-    Token("new-relic", "NRAK-", "[A-Za-z0-9]{16,}"),
-    Token("age", "AGE-SECRET-KEY-", "[A-Z0-9]{16,}", bounded=False),
-    Token("sendgrid", "SG[.]", "[A-Za-z0-9_-]{16,}(?:[.][A-Za-z0-9_-]*)?"),
-    Token("google-oauth", "ya29[.]", "[A-Za-z0-9_.-]{16,}"),
-    Token("vault", "hv[sbr][.]", "[A-Za-z0-9_.-]{16,}"),
-    Token("jwt", "eyJ", "[A-Za-z0-9_-]{8,}(?:[.][A-Za-z0-9_-]*){0,4}", bounded=False),
-    Token("aws", "A", "(?:KIA|SIA|ROA|GPA|IDA|NPA|NVA|PKA|BIA|CCA)[A-Z0-9]{16,}", bounded=False,
-          ahead="[KSRGINPBC][IOPDNVKC]A[A-Z0-9]{8}"),
-    Token("google", "A", "Iza[A-Za-z0-9_-]{30,}", bounded=False, ahead="Iza[A-Za-z0-9_-]{8}"),
-    Token("atlassian", "A", "TATT[A-Za-z0-9_=-]{20,}", ahead="TATT[A-Za-z0-9_=-]{8}"),
-    Token("telegram", ":", "AA[A-Za-z0-9_-]{30,}", bounded=False, ahead="AA[A-Za-z0-9_-]{8}"),
-    Token("webhook", "hooks[.]", "slack[.]com/[A-Za-z0-9/_-]{8,}", ahead="slack[.]com/"),
-    Token("webhook", "discord[.]", "com/api/webhooks/[A-Za-z0-9/_-]{8,}", ahead="com/api/"),
-)  # fmt: skip
-
 #: Keyword of a secret's name, cut at its anchor: (before, from the anchor on).
 _KEYWORDS = (
-    ("to", "ken"), ("", "key"), ("coo", "kie"), ("pas", "s"), ("c", "srf"), ("x", "srf"), ("ses", "sion"),
-    ("ses", "sid"), ("p", "wd"), ("j", "wt"), ("se", "cret"), ("", "credential"), ("a", "uth"), ("ot", "p"),
-    ("si", "g"),
+    ("to", "ken"), ("", "key"), ("coo", "kie"), ("pas", "s"), ("c", "srf"), ("x", "srf"),
+    ("ses", "sion"), ("ses", "sid"), ("p", "wd"), ("j", "wt"), ("se", "cret"), ("", "credential"),
+    ("a", "uth"), ("ot", "p"), ("si", "g"),
 )  # fmt: skip
 #: What may stand behind a keyword: an ending of it, but no other word.
-_ENDING = "(?:s|n|[Ww]or[Dd]|[Ww]d|WOR?D|phrase|code|ization|nature|id)?(?![a-z])"
+_ENDING = "(?:s|n|[Ww]or[Dd]s?|[Ww]d|WOR?DS?|phrase|code|orization|nature|id)?(?![a-z])"
 
 
 def _any_case(letters: str) -> str:
@@ -125,7 +62,7 @@ def _any_case(letters: str) -> str:
 
 def keyword_anchors(before: str, rest: str, between: str = "") -> list[tuple[str, str]]:
     """
-    Return the anchors of a keyword in a name: first character, in either case, and the expression after it.
+    Return the anchors of a keyword in a name: its first character and the expression after it.
     """
     look = f"(?<={_any_case(before)}.)" if before else ""
     others = "".join(between + _any_case(letter) for letter in rest[1:])
@@ -139,7 +76,7 @@ def _atoms(prefix: str) -> list[str]:
 
 def _token_anchors() -> list[tuple[str, str]]:
     """
-    Return the tokens' anchors: those with the same character and the same width of prefix share one.
+    Return the tokens' anchors: those with the same character and the same `ahead` share one.
     """
     groups: dict[tuple[str, str], dict[int, list[str]]] = {}
     for token in TOKENS:
@@ -223,7 +160,7 @@ def find_token(text: str, at: int, judge: Judge) -> Optional[Found]:
 
 def _is_random(token: Token, found: str) -> bool:
     """
-    Tell a secret, which has a digit or a capital, from words joined by hyphens, and a JWT from any base64.
+    Tell a secret, with its digit or capital, from words joined by hyphens, a JWT from any base64.
     """
     if token.rule == "jwt":
         return "." in found or found.startswith("eyJrIjoi")
@@ -232,7 +169,7 @@ def _is_random(token: Token, found: str) -> bool:
 
 def _begins_a_word(text: str, start: int) -> bool:
     """
-    Tell whether no letter or digit stands before, other than as part of an escape such as ``\\n``.
+    Tell whether no letter or digit stands before, unless it is part of an escape.
     """
     if start == 0 or not text[start - 1].isalnum():
         return True
@@ -279,6 +216,8 @@ def find_dash(text: str, at: int, judge: Judge) -> Optional[Found]:
     return (find_pem if text.startswith("BEGIN ", at + 1) else find_flag)(text, at, judge)
 
 
+#: Without a digit, a shorter word after `Bearer` is one of prose.
+_LONG_BEARER_CHARS = 20
 _SCHEME = re.compile(r"[A-Za-z]+ {1,4}([A-Za-z0-9._~+/=-]+)")
 
 
@@ -292,7 +231,9 @@ def find_scheme(text: str, at: int, judge: Judge) -> Optional[Found]:
     value = match[1]
     if text[at + 1] in "Aa":
         return Found(*match.span(1), "basic") if _is_basic(value) else None
-    looks_random = len(value) >= 20 or any(character.isdigit() for character in value)
+    looks_random = len(value) >= _LONG_BEARER_CHARS or any(
+        character.isdigit() for character in value
+    )
     return Found(*match.span(1), "bearer") if looks_random else None
 
 
@@ -355,6 +296,7 @@ _WHOLE_LINE = frozenset(["authorization", "proxy-authorization", "cookie", "set-
 _SIGNATURES = ("sig", "signature")
 #: Words that also stand before a colon in prose.
 _PROSE = frozenset(["token", "cookie", "session", "auth", "authorization", "secret", "credentials"])
+_LONG_VALUE_CHARS = 16
 _NO_SECRETS = frozenset(["None", "null", "true", "false", "True", "False", "str", "bytes"])
 
 
@@ -398,7 +340,7 @@ def either(first: Optional[Finder], second: Finder) -> Finder:
 
 
 def _looks_random(value: str) -> bool:
-    return len(value) >= 16 or any(character.isdigit() for character in value)
+    return len(value) >= _LONG_VALUE_CHARS or any(character.isdigit() for character in value)
 
 
 FINDERS: dict[str, Finder] = dict.fromkeys(_PATTERNS, find_token)
