@@ -22,7 +22,7 @@ _VARIABLE = "_TELEMETRY_COMPLETE"
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 def command(shell: Optional[str]) -> None:
-    """
+    r"""
     Print the completion script for a shell; for the one in use if none is named.
 
     \b

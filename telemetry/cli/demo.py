@@ -8,9 +8,10 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import attrs
 import click
@@ -64,7 +65,9 @@ def command(folder: Optional[Path], files: int, seconds: float) -> None:
 
     session = current()
     if session.config.disabled:
-        fail("telemetry must be switched on to record (got TELEMETRY_DISABLED); unset it", Exit.USAGE)
+        fail(
+            "telemetry must be switched on to record (got TELEMETRY_DISABLED); unset it", Exit.USAGE
+        )
     root = (folder or Path(sysconfig.get_path("stdlib"))).resolve()
     sample = choose(root, files)
     if not sample.chosen_count:
@@ -77,22 +80,20 @@ def command(folder: Optional[Path], files: int, seconds: float) -> None:
     _report(session, client, sample, survey)
 
 
-def _survey(
-    session: Session, client: TelemetryClient, sample: Sample, seconds: float
-) -> Survey:
+def _survey(session: Session, client: TelemetryClient, sample: Sample, seconds: float) -> Survey:
     from telemetry.cli.demonstration.agent import Agent
 
     if session.as_json:
         return Agent(client, seconds, lambda folder: None).survey(sample)
     screen = session.screen
-    below = f"below {visible(sample.root)}"
     some = f"{sample.chosen_count:,} of the {sample.seen_count:,}{'+' * sample.is_cut} files"
     files = some if sample.chosen_count < sample.seen_count else f"the {sample.seen_count:,} files"
     screen.lines(
         [
             "",
             screen.style("An agent at work", "title"),
-            f"It reads {files} {below}.",
+            f"It reads {files} below",
+            f"  {visible(sample.root)}",
             "",
         ]
     )
@@ -115,7 +116,9 @@ def _progress(session: Session, total: int) -> Iterator[Callable[[str], None]]:
     console = Console(no_color=not session.screen.color, highlight=False)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=total)
-        yield lambda folder: progress.update(task, advance=1, description=shorten(visible(folder), 20))
+        yield lambda folder: progress.update(
+            task, advance=1, description=shorten(visible(folder), 20)
+        )
 
 
 def _report(session: Session, client: TelemetryClient, sample: Sample, survey: Survey) -> None:
@@ -188,21 +191,21 @@ def _death(session: Session, survey: Survey, kept: int) -> list[str]:
     if not killed.acknowledged_count:
         return [screen.style("The child that was to be killed did not start.", "warn")]
     word = screen.style("killed", "dead")
-    is_whole = kept >= killed.acknowledged_count
-    lost = "none is lost" if is_whole else f"{killed.acknowledged_count - kept} are lost"
+    told = killed.acknowledged_count
+    lost = "none is lost" if kept >= told else f"{told - kept} are lost"
     return [
-        f"Process {killed.pid} was {word} at work by {killed.means}. It had been told that",
-        f"{killed.acknowledged_count} events were recorded: {kept} are there, {lost}.",
-        "Its run is closed as failed, by the next process that looked.",
+        f"Process {killed.pid} was {word} by {killed.means} while it worked.",
+        f"  {told} events had been acknowledged to it; {kept} are there, {lost}",
+        "  its run is closed as failed: whoever looks next finds the process gone",
     ]
 
 
 def _places(session: Session, client: TelemetryClient, tree: Node) -> list[str]:
     config, screen = client.config, session.screen
     newest = max(config.ndjson_dir.glob("*.ndjson"), key=lambda path: path.stat().st_mtime)
-    source = config.sources.get("base_dir", "argument")
+    source = screen.style(f"({visible(config.sources.get('base_dir', 'argument'))})", "faint")
     return [
-        f"It all lies in {visible(config.base_dir)} {screen.style(f'({visible(source)})', 'faint')}",
+        f"It all lies in {visible(config.base_dir)} {source}",
         f"  journal   {visible(newest)}  {screen.style(_size(newest), 'faint')}",
         f"  database  {visible(config.db_path)}  {screen.style(_size(config.db_path), 'faint')}",
     ]
@@ -251,7 +254,9 @@ def _program() -> str:
 
 
 def _size(path: Path) -> str:
-    size = float(path.stat().st_size)
+    # What SQLite has not yet moved into the file lies beside it.
+    places = (path, path.with_name(f"{path.name}-wal"))
+    size = float(sum(place.stat().st_size for place in places if place.exists()))
     for unit in ("B", "KB", "MB"):
         if size < 1000:  # noqa: PLR2004 (the step between units)
             return f"{size:.0f} {unit}"

@@ -70,7 +70,11 @@ def table(session: Session, rows: Sequence[dict[str, Any]]) -> list[str]:
 def _row(session: Session, event: dict[str, Any], today: Any) -> list[Cell]:
     when = clock(event["timestamp"], utc=session.utc, today=today, seconds="milliseconds")
     payload = event["payload_json"]
-    return [Cell(when), Cell(event["event_type"]), Cell("" if payload in {None, "null"} else payload)]
+    return [
+        Cell(when),
+        Cell(event["event_type"]),
+        Cell("" if payload in {None, "null"} else payload),
+    ]
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ This is the only list; the documentation and ``telemetry --help`` take it from h
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Mapping, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -55,7 +56,7 @@ class CommandError(click.ClickException):
 
     def __init__(self, message: str, exit_code: Exit) -> None:
         super().__init__(message)
-        self.exit_code = int(exit_code)
+        self.meaning = exit_code
 
 
 def fail(message: str, exit_code: Exit) -> NoReturn:

@@ -4,9 +4,10 @@ Runs as the commands ask for them: one by name, many by filter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
@@ -51,7 +52,10 @@ def find_run(session: Session, name: str) -> Row:
         _refuse_ambiguous(session, name, found)
     where = session.config.base_dir
     if name in {LAST, LAST_FAILED}:
-        fail(f"no run is {name} in {where}; record one, for instance with telemetry demo", Exit.NOT_FOUND)
+        fail(
+            f"no run is {name} in {where}; record one, for instance with telemetry demo",
+            Exit.NOT_FOUND,
+        )
     fail(f"no run's id begins or ends with {name!r} in {where}; see telemetry runs", Exit.NOT_FOUND)
 
 
@@ -90,7 +94,9 @@ def _refuse_ambiguous(session: Session, name: str, found: list[Row]) -> None:
         for row in sorted(shown, key=itemgetter("event_id"))
     ]
     count = f"{len(shown)}" if len(found) == len(shown) else f"more than {len(shown)}"
-    session.screen.error(f"a run's name must mean one run (got {name!r}, which means {count}); use more of:")
+    session.screen.error(
+        f"a run's name must mean one run (got {name!r}, which means {count}); use more of:"
+    )
     for line in lines:
         session.screen.note(line)
     raise SystemExit(int(Exit.USAGE))

@@ -7,11 +7,11 @@ this look (a directory, a header of each file, one small query) is all it takes.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING
 
 from telemetry.cli.exits import Exit, fail
 
@@ -101,10 +101,10 @@ def _segments(directory: str) -> Iterator[tuple[str, int]]:
 def _segment_id(path: str) -> str:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
-            header = json.loads(file.readline(_HEADER_BYTES))
-        return str(header.get("segment", ""))
-    except (OSError, ValueError, AttributeError):
+            header = file.readline(_HEADER_BYTES)
+    except OSError:
         return ""
+    return header.partition(b'"segment":"')[2].partition(b'"')[0].decode("ascii", "replace")
 
 
 def _check_base(session: Session) -> None:

@@ -4,17 +4,14 @@ Short ids: what a list shows instead of a run's long id, and what a person may t
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: Longest id of a caller's own that is shown whole.
 MAX_OWN_LENGTH = 12
 SHORT_LENGTH = 8
-_GENERATED = re.compile(r"\d{8}T\d{6}Z-.*-([0-9a-f]{8})", re.DOTALL)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-#: What may be the random end of an id: looked for at the end, not only at the beginning.
-RANDOM_END = re.compile(r"[0-9a-f]{8,12}", re.IGNORECASE)
+_UUID_DASHES = (8, 13, 18, 23)
 
 LAST = "@last"
 LAST_FAILED = "@last-failed"
@@ -24,12 +21,11 @@ def short_id(run_id: str, event_id: str) -> str:
     """
     Return a short name of a run: the random end of its id, or the id itself where it is short.
     """
-    generated = _GENERATED.fullmatch(run_id)
-    if generated:
-        return generated[1]
+    if _is_generated(run_id):
+        return run_id[-SHORT_LENGTH:]
     if 0 < len(run_id) <= MAX_OWN_LENGTH:
         return run_id
-    return event_id[-SHORT_LENGTH:] if _UUID.fullmatch(event_id) else run_id or event_id
+    return event_id[-SHORT_LENGTH:] if _is_uuid(event_id) else run_id or event_id
 
 
 def short_ids(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -42,3 +38,25 @@ def short_ids(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     }
     count = Counter(short.values())
     return {key: name if count[name] == 1 else key for key, name in short.items()}
+
+
+def _is_generated(run_id: str) -> bool:
+    """
+    Return whether an id is of the form stamp, agent, eight hex digits.
+    """
+    stamp, end = run_id[:17], run_id[-SHORT_LENGTH - 1 :]
+    return (
+        stamp[8:9] == "T"
+        and stamp[15:] == "Z-"
+        and end[:1] == "-"
+        and _is_hex(end[1:], SHORT_LENGTH)
+    )
+
+
+def _is_uuid(event_id: str) -> bool:
+    dashes = tuple(i for i, sign in enumerate(event_id) if sign == "-")
+    return dashes == _UUID_DASHES and _is_hex(event_id.replace("-", ""), 32)
+
+
+def _is_hex(text: str, length: int) -> bool:
+    return len(text) == length and not text.strip("0123456789abcdef")

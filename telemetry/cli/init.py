@@ -46,17 +46,20 @@ def command() -> None:
     from telemetry.cli.text import visible
 
     screen = session.screen
+    mark = screen.style(screen.sign("✓"), "good")
+    source = screen.style(f"({visible(document['source'])})", "faint")
     screen.lines(
         [
-            f"{screen.style(screen.sign('✓'), 'good')} {visible(document['base_dir'])} is ready"
-            f" {screen.style('(' + visible(document['source']) + ')', 'faint')}",
+            f"{mark} {visible(document['base_dir'])} is ready {source}",
             f"  journal   {visible(document['journal'])}",
             f"  database  {visible(document['database'])}",
-            f"  {len(document['made'])} made, the rest was there"
-            if document["made"]
-            else "  nothing to do: all of it was there",
+            f"  {_told(len(document['made']))}",
         ]
     )
+
+
+def _told(made_count: int) -> str:
+    return f"{made_count} made, the rest was there" if made_count else "all of it was there"
 
 
 def _directories(config: TelemetryConfig) -> list[Path]:

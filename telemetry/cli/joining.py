@@ -1,10 +1,13 @@
 """
-Commands that plugins bring: each plugin is loaded alone, and a broken one is a line on standard error.
+Commands that plugins bring.
+
+Each plugin is loaded alone, and a broken one is a line on standard error.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from telemetry.cli.session import current
 from telemetry.runtime.plugins import Plugins

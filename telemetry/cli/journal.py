@@ -4,7 +4,8 @@ The journal as ``telemetry tail`` reads it: its end, and what comes after.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Iterator, Optional
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Callable, Optional
 from zlib import crc32
 
 from telemetry.sinks import Cursor

@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, Mapping, NoReturn, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Optional
 
 import click
 
-from telemetry.cli.exits import MEANINGS, Exit, exit_code_of, is_expected
+from telemetry.cli.exits import MEANINGS, CommandError, Exit, exit_code_of, is_expected
 from telemetry.cli.screen import OutputClosedError, Screen
 from telemetry.cli.session import shares_options
 
@@ -149,7 +150,7 @@ def invoke(args: Optional[Sequence[str]] = None) -> int:
         return CLOSED_PIPE
     except SystemExit as leaving:
         # click itself leaves with 1 when the reader of a help page goes away.
-        closed = isinstance(sys.stdout, click.utils.PacifyFlushWrapper)
+        closed = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")
         return CLOSED_PIPE if closed else _code(leaving.code)
     except Exception as error:
         if not is_expected(error):
@@ -169,7 +170,7 @@ def _refused(error: click.ClickException) -> int:
         path = context.command_path if context is not None else "telemetry"
         click.echo(f"see {path} --help", err=True)
         return int(Exit.USAGE)
-    return error.exit_code
+    return int(error.meaning) if isinstance(error, CommandError) else error.exit_code
 
 
 def _flushed(code: int) -> int:

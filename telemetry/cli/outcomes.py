@@ -4,7 +4,8 @@ A run's status as it is shown: a sign, a word, a style; the dead are told from t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from telemetry.cli.table import Cell
 from telemetry.cli.times import as_moment

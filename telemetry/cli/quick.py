@@ -1,17 +1,18 @@
 """
 The newest runs by the shortest way, for ``telemetry runs`` without filters.
 
-Loading the settings and the library takes several times as long as the question itself. Where nothing
-is out of the ordinary (a base directory that is named, no other setting, a database that has all the
-journal has, no open run) the answer needs neither. Anything else is left to the long way.
+Loading the settings and the library takes several times as long as the question itself. Where
+nothing is out of the ordinary (a base directory that is named, no other setting, a database that has
+all the journal has, no open run) the answer needs neither. Anything else is left to the long way.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Mapping, Optional
+from typing import Any, Optional
 
 from telemetry.cli.freshness import is_current, open_read_only
 

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import click
 
@@ -147,7 +148,9 @@ def _tell_check(session: Session, problems: list[str], *, is_missing: bool) -> E
     if session.as_json:
         screen.json({"database": str(path), "sound": not problems, "problems": problems})
     elif not problems:
-        screen.line(f"{screen.style(screen.sign('✓'), 'good')} the database {visible(path)} is sound")
+        screen.line(
+            f"{screen.style(screen.sign('✓'), 'good')} the database {visible(path)} is sound"
+        )
     else:
         screen.line(f"{screen.style(screen.sign('✗'), 'bad')} {visible(problems[0])}")
         screen.lines([f"  {visible(problem)}" for problem in problems[1:SHOWN_PROBLEMS]] or [])
@@ -168,7 +171,9 @@ def _tell_rebuilt(session: Session, rebuilt: Rebuilt, problems: list[str]) -> Ex
             f" {duration(rebuilt.seconds * 1000)}"
         )
         if rebuilt.aside is not None:
-            screen.line(f"  the former database is {visible(rebuilt.aside)}; remove it when you like")
+            screen.line(
+                f"  the former database is {visible(rebuilt.aside)}; remove it when you like"
+            )
     if rebuilt.damaged_count or rebuilt.refused:
         screen.warn(
             f"{rebuilt.damaged_count} damaged lines ({rebuilt.damaged_bytes} bytes) of the journal"

@@ -31,7 +31,7 @@ _INTERPRETERS = frozenset({"python", "pypy", "node", "ruby", "perl", "php", "bas
 
 
 @shares_options
-@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--agent", help="Name of the agent; from the command if not given.")
 @click.option("--job-type", default="command", show_default=True, help="Kind of work.")
 @click.option(
@@ -54,6 +54,7 @@ _INTERPRETERS = frozenset({"python", "pypy", "node", "ruby", "perl", "php", "bas
 @click.option("-v", "--verbose", is_flag=True, help="Say on standard error how the run ended.")
 @click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD...")
 def command(  # noqa: PLR0913 (one parameter for each option)
+    *,
     agent: Optional[str],
     job_type: str,
     trigger_type: str,
@@ -160,4 +161,3 @@ def _tell(run: RunContext, ending: Ending, took_ms: float, *, verbose: bool) -> 
         click.echo(json.dumps({**document, **ending.metrics()}), err=True)
     elif verbose:
         session.screen.note(f"{run.run_id}: {ending.status.value} in {duration(took_ms)}")
-

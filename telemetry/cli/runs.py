@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,9 +36,7 @@ COLUMNS = (
 )
 
 
-def _statuses(
-    ctx: click.Context, param: click.Parameter, value: Sequence[str]
-) -> tuple[str, ...]:
+def _statuses(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
     """
     Accept every spelling of a status that is understood elsewhere.
     """
@@ -68,7 +66,9 @@ def _statuses(
     help="Only runs of this status; may be given again.",
 )
 @click.option("--failed", is_flag=True, help="Only runs that failed, died or timed out.")
-@click.option("--since", type=When(), help="Only runs begun since: 2h, 3d, today, 2026-11-22T10:30.")
+@click.option(
+    "--since", type=When(), help="Only runs begun since: 2h, 3d, today, 2026-11-22T10:30."
+)
 @click.option("--until", type=When(), help="Only runs begun before.")
 @click.option("--parent", metavar="RUN", help="Only runs nested in this one.")
 @click.option("--search", metavar="TEXT", help="Only runs with this text in names or summaries.")

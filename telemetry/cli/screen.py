@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Mapping, Optional, TextIO
+from collections.abc import Mapping
+from typing import Any, Optional, TextIO
 
 import click
 

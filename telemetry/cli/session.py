@@ -40,7 +40,7 @@ class Session:
         """
         from telemetry.config import TelemetryConfig
 
-        given = {} if self.base_dir is None else {"base_dir": self.base_dir}
+        given: dict[str, Any] = {} if self.base_dir is None else {"base_dir": self.base_dir}
         config = TelemetryConfig.from_env(**given)
         for problem in config.problems:
             self.screen.warn(problem)

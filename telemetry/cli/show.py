@@ -94,9 +94,9 @@ def _heading(session: Session, reader: Reader, row: Row) -> list[str]:
     name = visible(f"{row['agent_name']} {row['job_type']}")
     short = visible(short_id(row["run_id"], row["event_id"]))
     began = clock(row["start_time"], utc=session.utc)
+    status = screen.style(f"{screen.sign(look.sign)} {look.word}", look.style)
     lines = [
-        f"{screen.style(f'{screen.sign(look.sign)} {look.word}', look.style)}  "
-        f"{screen.style(name, 'title')}  {screen.style(short, 'name')}",
+        f"{status}  {screen.style(name, 'title')}  {screen.style(short, 'name')}",
         screen.style(f"began {began}, took {took}" if took else f"began {began}", "faint"),
     ]
     parent = reader.by_run_id(row["parent_run_id"]) if row["parent_run_id"] else None
@@ -171,7 +171,9 @@ def _history(session: Session, history: list[Row]) -> list[str]:
     """
     Return how the run came to be what it is, where more than its agent spoke of it.
     """
-    told = [record for record in map(_told, history) if record["change"] not in {"started", "ended"}]
+    told = [
+        record for record in map(_told, history) if record["change"] not in {"started", "ended"}
+    ]
     if not told:
         return []
     lines = ["", session.screen.style("History", "title")]

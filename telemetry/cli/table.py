@@ -6,7 +6,8 @@ A terminal too narrow drops columns, the least important first, and then cuts th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 # Named tuples, not attrs: a list of runs is drawn before that could be imported.
 from telemetry.cli.text import pad, shorten, visible, width_of
@@ -50,7 +51,9 @@ def draw(
     Return the table's lines, with its heading.
     """
     kept = [i for i in range(len(columns)) if any(row[i].text for row in rows) or not rows]
-    widths = {i: max([width_of(columns[i].title), *(width_of(r[i].text) for r in rows)]) for i in kept}
+    widths = {
+        i: max([width_of(columns[i].title), *(width_of(r[i].text) for r in rows)]) for i in kept
+    }
     if screen.width is not None:
         widths = _fit(columns, widths, screen.width)
     heading = [Cell(columns[i].title, "head") for i in range(len(columns))]
@@ -67,14 +70,14 @@ def _line(
     last = max(widths, default=0)
     for i, width in widths.items():
         text = shorten(cells[i].text, width)
-        filled = text if i == last and not columns[i].right else pad(text, width, right=columns[i].right)
+        filled = (
+            text if i == last and not columns[i].right else pad(text, width, right=columns[i].right)
+        )
         parts.append(screen.style(filled, cells[i].style or columns[i].style))
     return GAP.join(parts).rstrip()
 
 
-def _fit(
-    columns: Sequence[TableColumn], widths: dict[int, int], available: int
-) -> dict[int, int]:
+def _fit(columns: Sequence[TableColumn], widths: dict[int, int], available: int) -> dict[int, int]:
     """
     Return widths that fit: columns left out by rank, then flexible ones cut, the widest first.
     """

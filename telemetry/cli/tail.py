@@ -34,7 +34,12 @@ _TOLD_FIELDS = ("status", "duration_ms", "error_summary", "commit_hash", "git_co
 @click.argument("run", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl+C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0), default=10, show_default=True, help="How many at first."
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How many at first.",
 )
 @click.option("--type", "event_type", metavar="TYPE", help="Only events of this type.")
 @click.option("--agent", help="Only runs whose records name this agent.")
@@ -66,7 +71,8 @@ def _journal(session: Session) -> Journal:
     journal = Plugins.load(config).journal(config)
     if session.base_dir is not None and not config.base_dir.is_dir():
         fail(
-            f"base directory {config.base_dir} must exist to be read; see telemetry config base_dir",
+            f"base directory {config.base_dir} must exist to be read;"
+            " see telemetry config base_dir",
             Exit.NOT_FOUND,
         )
     return journal

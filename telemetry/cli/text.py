@@ -1,8 +1,8 @@
 """
 Text for a terminal: hostile characters made visible, widths, shortening.
 
-What an agent recorded may hold escape sequences that move the cursor, set the window's title or turn
-the reading direction. None of them reaches the terminal.
+What an agent recorded may hold escape sequences that move the cursor, set the window's title or
+turn the reading direction. None of them reaches the terminal.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import Any
 ELLIPSIS = "…"
 
 # Controls of both sets, line and paragraph separators, marks that turn the direction, invisible
-# joiners, a byte order mark, lone surrogates.
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-# Compiled at its first use, which a list of runs never comes to.
-_HOSTILE_BUT_NEWLINE = _HOSTILE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f")
+# joiners, a byte order mark, lone surrogates. Compiled at the first text that is not printable.
+_HOSTILE = "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+_HOSTILE_BUT_NEWLINE = _HOSTILE.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f")
+#: Signs of our own, one column wide; combining characters begin at U+0300.
+_NARROW = frozenset("✓✗◐●⊘◷†├└│─→·█░…")
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -32,7 +31,8 @@ def visible(value: Any) -> str:
     """
     Return a value as one line in which every control character is a visible escape.
     """
-    return _HOSTILE.sub(_escape, str(value))
+    text = str(value)
+    return text if text.isprintable() else re.sub(_HOSTILE, _escape, text)
 
 
 def visible_lines(value: Any) -> list[str]:
@@ -49,16 +49,14 @@ def visible_json(document: str) -> str:
 
     Outside strings JSON has only line ends of this kind, and those stay.
     """
-    return re.sub(
-        _HOSTILE_BUT_NEWLINE, lambda match: f"\\u{ord(match.group()):04x}", document
-    )
+    return re.sub(_HOSTILE_BUT_NEWLINE, lambda match: f"\\u{ord(match.group()):04x}", document)
 
 
 def width_of(text: str) -> int:
     """
     Return how many columns a text takes on a terminal.
     """
-    if text.isascii():
+    if text.isascii() or all(sign < "\u0300" or sign in _NARROW for sign in text):
         return len(text)
     from rich.cells import cell_len
 

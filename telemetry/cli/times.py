@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta, timezone
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
@@ -56,10 +56,21 @@ def _from_iso(text: str, now: datetime) -> datetime:
     if moment.tzinfo is not None:
         return moment
     # A zone's offset may have changed since that day: local time is asked for each moment.
-    return moment.replace(tzinfo=timezone.utc) if now.utcoffset() == timedelta(0) else moment.astimezone()
+    return (
+        moment.replace(tzinfo=timezone.utc)
+        if now.utcoffset() == timedelta(0)
+        else moment.astimezone()
+    )
 
 
-class When(click.ParamType):
+if TYPE_CHECKING:
+    _MomentType = click.ParamType[datetime]
+else:
+    # Generic in newer versions of click only.
+    _MomentType = click.ParamType
+
+
+class When(_MomentType):
     """
     An option's value that is a moment, relative or absolute.
     """

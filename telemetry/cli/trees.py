@@ -4,8 +4,9 @@ Nested runs as a tree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
@@ -58,11 +59,8 @@ def tree_of(reader: Reader, row: Row, *, seen: Optional[set[str]] = None, depth:
     seen.add(row["event_id"])
     if depth >= MAX_DEPTH:
         return Node(row)
-    nested = []
-    for child in reader.children(row["run_id"]):
-        if child["event_id"] not in seen:
-            nested.append(tree_of(reader, child, seen=seen, depth=depth + 1))
-    return Node(row, tuple(nested))
+    nested = (child for child in reader.children(row["run_id"]) if child["event_id"] not in seen)
+    return Node(row, tuple(tree_of(reader, each, seen=seen, depth=depth + 1) for each in nested))
 
 
 def draw_tree(session: Session, root: Node, *, limit: int = MAX_SHOWN) -> list[str]:
@@ -70,11 +68,11 @@ def draw_tree(session: Session, root: Node, *, limit: int = MAX_SHOWN) -> list[s
     Return a tree as the lines of a table.
 
     Args:
-        limit: At most so many nested runs of each run, those first that are not a plain success.
+        limit: At most so many nested runs of each run: first those that are no plain success,
+            then the largest.
     """
-    short = short_ids(root.rows())
-    rows = _rows(session, root, short, ("", ""), limit)
-    return draw(session.screen, _COLUMNS, rows)
+    drawing = _Drawing(session, short_ids(root.rows()), limit)
+    return draw(session.screen, _COLUMNS, drawing.rows(root))
 
 
 def name_of(row: Row, parent: Optional[Row] = None) -> str:
@@ -88,43 +86,54 @@ def name_of(row: Row, parent: Optional[Row] = None) -> str:
     return f"{name} {item}" if item else name
 
 
-def _rows(
-    session: Session,
-    node: Node,
-    short: dict[str, str],
-    leads: tuple[str, str],
-    limit: int,
-    parent: Optional[Row] = None,
-) -> list[list[Cell]]:
-    screen, now = session.screen, datetime.now(timezone.utc)
-    row = node.row
-    own_lead, lead_below = leads
-    rows = [
-        [
-            Cell(own_lead + name_of(row, parent)),
-            status_cell(screen, row),
-            Cell(duration(took_ms(row, now))),
+class _Drawing:
+    def __init__(self, session: Session, short: dict[str, str], limit: int) -> None:
+        self._screen = session.screen
+        self._short = short
+        self._limit = limit
+        self._now = datetime.now(timezone.utc)
+
+    def rows(
+        self, node: Node, leads: tuple[str, str] = ("", ""), parent: Optional[Row] = None
+    ) -> list[list[Cell]]:
+        """
+        Return a run and what is below it.
+
+        Args:
+            leads: What stands before the run itself, and before those below it.
+        """
+        row, (lead, below) = node.row, leads
+        rows = [self._row(row, lead + name_of(row, parent))]
+        shown, left = _chosen(node.children, self._limit)
+        for i, child in enumerate(shown):
+            is_last = i == len(shown) - 1 and not left
+            rows += self.rows(child, self._leads(below, is_last=is_last), row)
+        if left:
+            text = f"{self._leads(below, is_last=True)[0]}{len(left)} more"
+            rows.append([Cell(text, "faint"), _summary(left), *[Cell("")] * 4])
+        return rows
+
+    def _row(self, row: Row, name: str) -> list[Cell]:
+        return [
+            Cell(name),
+            status_cell(self._screen, row),
+            Cell(duration(took_ms(row, self._now))),
             Cell(row["items_discovered"] or row["items_succeeded"] or ""),
             Cell(row["items_failed"] or ""),
-            Cell(short[row["event_id"]]),
+            Cell(self._short[row["event_id"]]),
         ]
-    ]
-    shown, left = _chosen(node.children, limit)
-    for i, child in enumerate(shown):
-        is_last = i == len(shown) - 1 and not left
+
+    def _leads(self, below: str, *, is_last: bool) -> tuple[str, str]:
         branch, trunk = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
-        below = (lead_below + screen.sign(branch), lead_below + screen.sign(trunk))
-        rows += _rows(session, child, short, below, limit, row)
-    if left:
-        text = f"{lead_below}{screen.sign('└─ ')}{len(left)} more"
-        rows.append([Cell(text, "faint"), _summary(left), *[Cell("")] * 4])
-    return rows
+        return below + self._screen.sign(branch), below + self._screen.sign(trunk)
 
 
 def _chosen(nodes: Sequence[Node], limit: int) -> tuple[list[Node], list[Node]]:
     if len(nodes) <= limit:
         return list(nodes), []
-    by_interest = sorted(nodes, key=lambda node: node.row["status"] == "success")
+    by_interest = sorted(
+        nodes, key=lambda node: (node.row["status"] == "success", -node.row["items_discovered"])
+    )
     chosen = {node.row["event_id"] for node in by_interest[: max(0, limit - 1)]}
     kept = [node for node in nodes if node.row["event_id"] in chosen]
     return kept, [node for node in nodes if node.row["event_id"] not in chosen]

@@ -13,7 +13,8 @@ import resource
 import signal
 import subprocess
 import sys
-from typing import Any, Callable, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Optional
 
 from telemetry.cli.children import terminals
 from telemetry.cli.children.endings import SIGNAL_BASE, Ending
@@ -99,7 +100,7 @@ class PosixChild:
         )
         out, err = self._channels(interactive=interactive)
         try:
-            process = subprocess.Popen(  # noqa: PLW1509 (one system call, no Python state)
+            process = subprocess.Popen(
                 command,
                 stdin=out if interactive else None,
                 stdout=out,
@@ -108,11 +109,13 @@ class PosixChild:
                 # What the shell handed down, as in <(...), is the child's.
                 close_fds=False,
                 start_new_session=interactive,
-                preexec_fn=terminals.take_as_controlling if interactive else None,
+                # One system call that touches no state of Python's.
+                preexec_fn=terminals.take_as_controlling if interactive else None,  # noqa: PLW1509
             )
         finally:
-            for fd in {out, err} - {None}:
-                os.close(fd)
+            for fd in {out, err}:
+                if fd is not None:
+                    os.close(fd)
         # Unless it is larger, a child's peak says nothing: it inherits ours between fork and exec.
         self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = process.pid

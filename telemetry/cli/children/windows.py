@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import threading
-from typing import IO, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import IO, Optional
 
 from telemetry.cli.children.endings import Ending
 from telemetry.cli.children.tails import Tail
@@ -42,16 +43,14 @@ class ThreadedChild:
         self._follow(process.stdout, sys.stdout.fileno(), self.stdout)
         self._follow(process.stderr, sys.stderr.fileno(), self.stderr)
         was_stopped = False
-        while True:
+        while process.returncode is None:
             try:
-                code = process.wait()
+                process.wait()
             except KeyboardInterrupt:
                 was_stopped = True
-            else:
-                break
         for thread in self._threads:
             thread.join(_LAST_OUTPUT_TIMEOUT_S)
-        return Ending(exit_code=code, was_stopped=was_stopped)
+        return Ending(exit_code=process.returncode, was_stopped=was_stopped)
 
     def drain(self) -> None:
         """

@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -56,8 +57,8 @@ def kill_a_child(run: RunContext, config: TelemetryConfig, files: Sequence[Path]
     watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()
     try:
-        with process, process.stdout or open(os.devnull, "rb") as output:
-            run_id, acknowledged = _follow(output, process)
+        with process:
+            run_id, acknowledged = _follow(process)
     finally:
         watchdog.cancel()
     return Killed(
@@ -68,11 +69,12 @@ def kill_a_child(run: RunContext, config: TelemetryConfig, files: Sequence[Path]
     )
 
 
-def _follow(output: IO[bytes], process: subprocess.Popen[bytes]) -> tuple[str, int]:
+def _follow(process: subprocess.Popen[bytes]) -> tuple[str, int]:
     """
     Read the child's acknowledgements, kill it in their midst, and count them all.
     """
-    run_id = output.readline().decode().strip()
+    output = process.stdout or ()
+    run_id = next(iter(output), b"").decode().strip()
     acknowledged = 0
     for line in output:
         # The last line may be torn by the kill; the whole ones count.

@@ -22,14 +22,19 @@ def main(base_dir: str, db_path: str, ndjson_dir: str, *files: str) -> NoReturn:
 
     config = TelemetryConfig.from_env(base_dir=base_dir, db_path=db_path, ndjson_dir=ndjson_dir)
     with TelemetryClient(config).track_run(AGENT, "hash-files") as run:
-        print(run.run_id, flush=True)
+        _say(run.run_id)
         for number in itertools.count(1):
             name = files[number % len(files)] if files else __file__
             digest = hashlib.sha256(_content(Path(name))).hexdigest()
             run.log_event("hashed", {"file": name, "sha256": digest})
             run.set_metrics(items_succeeded=number)
-            print(number, flush=True)
+            _say(str(number))
     raise AssertionError("the run is endless")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _content(path: Path) -> bytes:
