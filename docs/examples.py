@@ -2,8 +2,9 @@
 Run the examples of one page, as a reader would: ``python docs/examples.py PAGE``.
 
 From top to bottom, in one Python session and one empty directory: a ``python`` fence is executed,
-in a ``console`` fence each line after ``$`` is given to the shell and must exit with 0. Other
-fences are only shown. A page whose examples fail exits with a traceback that names the line.
+in a ``console`` fence each line after ``$`` is given to the shell and must exit with 0. Tests that
+the ``python`` fences define are run by pytest at the end. Other fences are only shown. A page whose
+examples fail exits with a traceback that names the line.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def run(page: Path) -> None:
             for command in re.findall(r"^\$ (.+)$", example.text, re.MULTILINE):
                 print(f"$ {command}", flush=True)
                 subprocess.run(command, shell=True, check=True)  # noqa: S602 (our own pages)
+    if any(name.startswith(("test_", "Test")) for name in names):
+        source = [example.text for example in examples(page) if example.language == "python"]
+        Path("test_page.py").write_text("".join(source), encoding="utf-8")
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "-W", "error"], check=True)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,10 @@ def settings() -> str:
         variables = "<br>".join(f"`{name}`" for name in described.variables)
         default = described.show_default(field.default)
         words = f"{described.help} Must be {described.rule.text}."
-        by_group[described.group].append((variables, f"`{field.name}`", default, words))
-    heads = ("Variable", "Argument", "Default", "Meaning")
+        if described.variables[0].lower().replace("telemetry_", "") != field.name:
+            words += f" As an argument `{field.name}`."
+        by_group[described.group].append((variables, default, words))
+    heads = ("Variable", "Default", "Meaning")
     return "\n".join(
         f"### {group.value.capitalize()}\n\n{table(heads, rows)}"
         for group, rows in by_group.items()
