@@ -1,8 +1,8 @@
 """
 Where a sink stands in each segment.
 
-A sink that keeps its cursors commits them with its rows; for the others they lie in a small file beside
-the locks, replaced as a whole after each batch. A crash in between brings the batch again.
+A sink that keeps its cursors commits them with its rows; for the others they lie in a small file
+beside the locks, replaced as a whole after each batch. A crash in between brings the batch again.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class FileCursors:
                 os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)
 
 
 def _encode(cursors: Mapping[str, Cursor]) -> dict[str, Any]:

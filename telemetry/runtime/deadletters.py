@@ -1,8 +1,8 @@
 """
 Records that one sink can never take, with the reason: one file a sink, one JSON object a line.
 
-Written before the sink's cursor passes them, so none is lost; after a crash in between, one may stand
-there twice.
+Written before the sink's cursor passes them, so none is lost; after a crash in between, one may
+stand there twice.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
 Handing a batch to a sink that may do anything.
 
-Whatever a sink raises is turned into one of three answers: not now (`TransientSinkError`), somebody was
-faster (`CursorMovedError`), leave me alone (`PausedSinkError`). A record that only this sink cannot digest
-is found by bisection and goes to its dead letters; a sink that digests nothing at all is out of order,
-and loses no record.
+Whatever a sink raises is turned into one of three answers: not now (`TransientSinkError`), somebody
+was faster (`CursorMovedError`), leave me alone (`PausedSinkError`). A record that only this sink
+cannot digest is found by bisection and goes to its dead letters; a sink that digests nothing at all
+is out of order, and loses no record.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ UNKNOWN_TRIES = 3
 RETRY_PAUSE_S = 0.05
 #: Single records that are tried to learn whether the sink works at all.
 SAMPLE_RECORDS = 8
-#: Failures in a row after which a batch is no longer taken apart without asking whether the sink works.
+#: Failures in a row after which a batch is no longer taken apart without asking whether the sink
+#: works.
 MAX_FAILURES_IN_A_ROW = 64
 
 
@@ -177,11 +178,8 @@ class _Bisection:
         """
         Look for a record that the sink does take, among a few of them.
         """
-        count = min(SAMPLE_RECORDS, len(records))
-        for record in random.sample(list(records), count):
-            if self._succeeds([record]):
-                return True
-        return False
+        sample = random.sample(list(records), min(SAMPLE_RECORDS, len(records)))
+        return any(self._succeeds([record]) for record in sample)
 
     def _split(self, records: Batch) -> None:
         if not records or self._succeeds(records):

@@ -1,8 +1,9 @@
 """
 The only thing that a caller does for the followers: one attribute read, seldom more.
 
-Nothing here waits or takes a lock. Activity is told by `epoch`: whoever looks takes the flag down and
-counts; a follower that saw the same epoch before and after reading the journal has read everything.
+Nothing here waits or takes a lock. Activity is told by `epoch`: whoever looks takes the flag down
+and counts; a follower that saw the same epoch before and after reading the journal has read
+everything.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ class Doorbell:
     """
     Rung after each record.
 
-    Invariant: whoever waits sets `is_armed` first and looks at `is_rung` after it; whoever rings sets
-    `is_rung` first and looks at `is_armed` after it. So one of them sees the other.
+    Invariant: whoever waits sets `is_armed` first and looks at `is_rung` after it; whoever rings
+    sets `is_rung` first and looks at `is_armed` after it. So one of them sees the other.
     """
 
     __slots__ = ("_queue", "_start", "epoch", "is_armed", "is_rung", "last_rung")

@@ -100,8 +100,9 @@ class Follower:
     """
     Carries the journal to one sink.
 
-    Whoever holds the turn drives it: its own thread from the first record to the end, or, where there
-    are no threads, a caller that wants to wait. What others want of it comes through the inbox.
+    Whoever holds the turn drives it: its own thread from the first record to the end, or, where
+    there are no threads, a caller that wants to wait. What others want of it comes through the
+    inbox.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Follower:
         self._generation += 1
         self._inbox: SimpleQueue[int] = SimpleQueue()
         self._numbers = itertools.count(1)
-        self._asked = self._answered = self._targeted = self._tried = 0
+        self._asked = self._answered = self._targeted = self._tried = self._refused = 0
         self._targets: Mapping[str, int] = {}
         self._deadline: Optional[float] = None
         self._is_stopping = False
@@ -175,6 +176,12 @@ class Follower:
         Return whether all that was in the journal at that `ask` has reached the sink.
         """
         return self._answered >= number
+
+    def has_refused(self, number: int) -> bool:
+        """
+        Return whether that `ask` is in vain: the sink wants to be left alone.
+        """
+        return self._refused >= number
 
     def begin(self) -> bool:
         """
@@ -217,7 +224,7 @@ class Follower:
     @property
     def keeps_cursors(self) -> bool:
         """
-        Return whether the sink commits cursors with its rows, so that no lock is needed to be right.
+        Return whether the sink commits cursors with its rows: then no lock is needed to be right.
         """
         return self._store.is_exact
 
@@ -275,7 +282,7 @@ class Follower:
         number = self.ask()
         try:
             while not self.has_answered(number):
-                if time.monotonic() >= deadline or self.state is State.PAUSED:
+                if time.monotonic() >= deadline or self.has_refused(number):
                     return False
                 self._cycle()
             return True
@@ -323,10 +330,11 @@ class Follower:
             self._yield_to_another()
             return
         except PausedSinkError as error:
-            self.state = State.PAUSED
             self._failure_count += 1
             self._outage.fail(describe(error), PROBE_S)
             self._say("paused", f"must be left alone: {describe(error)}")
+            self.state = State.PAUSED
+            self._refused = self._asked
         except TransientSinkError as error:
             self._begin_outage(describe(error), error.retry_after_s)
         except ForkedError:
@@ -529,7 +537,6 @@ class Follower:
         self._wait(min(0.01 * self._moved_count, 1.0))
 
     def _begin_outage(self, reason: str, retry_after_s: Optional[float] = None) -> None:
-        self.state = State.OUTAGE
         self._failure_count += 1
         self._position.forget()
         if self._outage.fail(reason[:500], retry_after_s):
@@ -538,6 +545,7 @@ class Follower:
                 f"takes nothing ({reason[:500]}); it is tried again until it does, "
                 "and the journal keeps everything",
             )
+        self.state = State.OUTAGE
 
     def _end_outage(self) -> None:
         if self._outage.end():

@@ -2,8 +2,8 @@
 All followers of a process: started by the first record, ended by the exit.
 
 Nothing here runs in a process that records nothing, nor in one whose records another drains
-(``TELEMETRY_DRAIN=external``). A caller that wants to wait polls: no lock is shared with the followers, so a
-signal, a fork or the end of the interpreter finds none held.
+(``TELEMETRY_DRAIN=external``). A caller that wants to wait polls: no lock is shared with the
+followers, so a signal, a fork or the end of the interpreter finds none held.
 """
 
 from __future__ import annotations
@@ -246,12 +246,13 @@ class Followers:
             waiting = [
                 (follower, number)
                 for follower, number in waiting
-                if not (follower.has_answered(number))
+                if not follower.has_answered(number)
             ]
             if not waiting:
                 break
             is_hopeless = all(
-                follower.is_threadless or follower.state is State.PAUSED for follower, _ in waiting
+                follower.is_threadless or follower.has_refused(number)
+                for follower, number in waiting
             )
             if is_hopeless or time.monotonic() >= deadline:
                 return False

@@ -1,9 +1,9 @@
 """
 What a forked child must forget.
 
-One hook per process, because hooks cannot be taken back. Whoever holds something that a child must not
-share (ids, descriptors, threads, locks) registers a method that drops it; the methods are called in
-the order of registration, inside ``fork``, so they only assign.
+One hook per process, because hooks cannot be taken back. Whoever holds something that a child must
+not share (ids, descriptors, threads, locks) registers a method that drops it; the methods are
+called in the order of registration, inside ``fork``, so they only assign.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def on_fork_in_child(method: Method) -> None:
     """
     Call a method in every child forked from now on, as long as its object lives.
 
-    A bound method is held weakly, a plain function for ever. It must only assign: no lock, no thread,
-    no output. What it raises is counted under ``fork`` and stops nobody else.
+    A bound method is held weakly, a plain function for ever. It must only assign: no lock, no
+    thread, no output. What it raises is counted under ``fork`` and stops nobody else.
     """
     global _is_hooked  # noqa: PLW0603 (a process has one hook)
     _methods[:] = [known for known in _methods if known() is not None]

@@ -1,9 +1,9 @@
 """
 Which of many processes drains a sink.
 
-A lock on ``state/drain-<sink>.lock`` keeps the others from doing the same work; it is only speed. What
-makes it right is that cursors are compared and set. So a leader that is stopped or stuck is passed by,
-once the file's time stamp, which a leader renews, is older than a lease.
+A lock on ``state/drain-<sink>.lock`` keeps the others from doing the same work; it is only speed.
+What makes it right is that cursors are compared and set. So a leader that is stopped or stuck is
+passed by, once the file's time stamp, which a leader renews, is older than a lease.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Leadership:
 
     def _is_stuck(self, leases: int) -> bool:
         """
-        Return whether the leader has shown nothing for so many leases; a clock set back shows that too.
+        Return whether the leader has shown nothing for so many leases, or the clock was set back.
         """
         age = time.time() - self.path.stat().st_mtime
         return abs(age) > leases * self.lease_s

@@ -2,10 +2,10 @@
 Locks on single bytes of a file: they end with their process, however it ends, and never later.
 
 POSIX record locks are owned by the process, not by a handle: a forked child does not hold them, and
-closing *any* descriptor of the file drops all of them. So each file is opened once per process, in the
-registry below, which also answers for the locks that this process holds itself (the system never
-says that a process is locked out by itself). The files are never unlinked: a lock on an unlinked file
-excludes nobody.
+closing *any* descriptor of the file drops all of them. So each file is opened once per process, in
+the registry below, which also answers for the locks that this process holds itself (the system
+never says that a process is locked out by itself). The files are never unlinked: a lock on an
+unlinked file excludes nobody.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Registry:
         Return the file that the path names now; call it with the mutex held.
         """
         try:
-            status = os.stat(path)
+            status = path.stat()
         except FileNotFoundError:
             pass
         else:
@@ -112,8 +112,8 @@ class RecordLock:
     """
     An exclusive lock on one byte of a file, which need not be that long.
 
-    It excludes other processes and other objects of this process alike. Safe from any thread; a forked
-    child never holds its parent's.
+    It excludes other processes and other objects of this process alike. Safe from any thread; a
+    forked child never holds its parent's.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -133,8 +133,8 @@ class RecordLock:
         """
         Take the lock if it is free; True if it is held now, by this very object.
 
-        Called while it is held, it makes sure that the path still names the locked file, and locks the
-        new one if somebody replaced it.
+        Called while it is held, it makes sure that the path still names the locked file, and locks
+        the new one if somebody replaced it.
 
         Raises:
             OSError: The file cannot be opened, or its file system has no locks.

@@ -1,9 +1,10 @@
 """
 Threads and queues of the operating system, whatever has been patched.
 
-gevent and eventlet replace Python's threads by greenlets that run only when the program lets them; a
-follower among them would never run, or would stop the program while its database is busy. So followers
-use the originals. `SimpleQueue` comes from C and is safe in signal handlers and destructors.
+gevent and eventlet replace Python's threads by greenlets that run only when the program lets them;
+a follower among them would never run, or would stop the program while its database is busy. So
+followers use the originals. `SimpleQueue` comes from C and is safe in signal handlers and
+destructors.
 """
 
 from __future__ import annotations

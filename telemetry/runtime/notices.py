@@ -1,9 +1,9 @@
 """
 What the library says in the user's process: little, once, and never at the user's expense.
 
-Notices go to the logger "telemetry", which does not propagate: an application's logging never sees them
-unless it asks. Saying something can fail in no way that is seen outside: a closed or broken stderr, a
-handler that logs, a destructor in the middle of a notice.
+Notices go to the logger "telemetry", which does not propagate: an application's logging never sees
+them unless it asks. Saying something can fail in no way that is seen outside: a closed or broken
+stderr, a handler that logs, a destructor in the middle of a notice.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def notice(key: str, message: str, *, level: int = logging.WARNING) -> None:
     """
     Say something, at most once a minute for each key; the rest is only counted.
 
-    Never raises and never waits for another thread's notice for long. Inside a notice, and while the
-    interpreter shuts down, it only counts.
+    Never raises and never waits for another thread's notice for long. Inside a notice, and while
+    the interpreter shuts down, it only counts.
 
     Args:
         key: What it is about, such as ``sink:http``; also the name of its count.

@@ -1,9 +1,10 @@
 """
 How fast a follower works, and how long it leaves a failing sink alone.
 
-The interpreter's lock is the only thing that followers and callers share. While this process records, a
-follower works in slices of a millisecond or two with long pauses between them, so that hardly one call
-in a hundred meets it; once the process has been quiet for a moment, it works at full speed.
+The interpreter's lock is the only thing that followers and callers share. While this process
+records, a follower works in slices of a millisecond or two with long pauses between them, so that
+hardly one call in a hundred meets it; once the process has been quiet for a moment, it works at
+full speed.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Position:
     """
     The cursors of a sink as this process knows them.
 
-    Invariant: the cached cursors are those that were stored or committed last; whoever may have been
-    overtaken calls `forget` first.
+    Invariant: the cached cursors are those that were stored or committed last; whoever may have
+    been overtaken calls `forget` first.
     """
 
     def __init__(self, journal: Journal, store: CursorStore, batch_size: int) -> None:
@@ -53,7 +53,7 @@ class Position:
 
     def segments(self) -> Sequence[Segment]:
         """
-        Return the journal's files; the cursors are loaded before, so that none is ahead of its file.
+        Return the journal's files; cursors are loaded before, so that none is ahead of its file.
         """
         self._known()
         return self._journal.segments()

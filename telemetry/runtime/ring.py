@@ -1,9 +1,10 @@
 """
 Records that the journal refused: a disk that is full, read-only or gone.
 
-The one exception to "the journal is the truth". A bounded number of lines waits here, is handed to the
-sinks directly, and is appended to the journal, with the same ids, as soon as it takes them. When there
-is no more room, what matters least goes first: events, then updates, then starts and ends.
+The one exception to "the journal is the truth". A bounded number of lines waits here, is handed to
+the sinks directly, and is appended to the journal, with the same ids, as soon as it takes them.
+When there is no more room, what matters least goes first: events, then updates, then starts and
+ends.
 """
 
 from __future__ import annotations

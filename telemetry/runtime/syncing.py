@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from telemetry.sinks import Journal
 
 INTERVAL_S = 1.0
-#: Policies under which this process syncs by the clock; ``always`` has synced before the call returned.
+#: Policies under which this process syncs by the clock; ``always`` has synced before the call
+#: returned.
 _BY_CLOCK = frozenset({"interval", "run_end"})
 
 

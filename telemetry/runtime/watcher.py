@@ -2,8 +2,8 @@
 The one thread that wakes by the clock, for all followers of a process together.
 
 It answers the doorbell, looks once a second whether other processes have written, makes the journal
-survive a power cut, and brings what the journal refused back to it. When nothing happens anywhere, it
-wakes about once a second; where another process leads, hardly ever.
+survive a power cut, and brings what the journal refused back to it. When nothing happens anywhere,
+it wakes about once a second; where another process leads, hardly ever.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -558,25 +559,34 @@ def test_a_sink_that_forks_does_not_leave_a_second_follower(station, collector, 
     assert os.waitpid(pids[0], 0)[0] == pids[0]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_an_idle_process_hardly_wakes(station, collector, eventually):
     """
     With nothing to do, followers sleep and the watcher looks about once a second.
     """
+    before = threading.enumerate()
     sinks = [collector(f"s{number}") for number in range(4)]
     followers = station.follow(*sinks)
     station.log(1, followers)
     assert followers.flush(10)
-    eventually(lambda: all(one.state is State.IDLE for one in followers.stats().followers))
-    looks = []
-    segments = station.journal.segments
+    ours = [thread for thread in threading.enumerate() if thread not in before]
 
-    def counted():
-        looks.append(time.monotonic())
-        return segments()
+    def wakes():
+        return sum(switches(thread.native_id) for thread in ours)
 
-    station.journal.segments = counted
-    began = time.monotonic()
-    eventually(lambda: len(looks) >= 2)
+    def sleeps_for_two_seconds():
+        first, until = wakes(), time.monotonic() + 2
+        eventually(lambda: time.monotonic() >= until)
+        return wakes() - first <= 8
 
-    assert time.monotonic() - began > 0.5
+    eventually(sleeps_for_two_seconds)
+    assert len(ours) == 5
     assert all(sink.attempt_count == 1 for sink in sinks)
+
+
+def switches(thread_id):
+    """
+    Return how often a thread has gone to sleep.
+    """
+    status = Path(f"/proc/self/task/{thread_id}/status").read_text()
+    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])

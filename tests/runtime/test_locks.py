@@ -210,9 +210,9 @@ def test_a_released_lock_leaves_no_descriptor(path):
     A file in which nothing is locked is closed.
     """
     lock = RecordLock(path)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
 
     assert lock.try_acquire()
     lock.release()
     locked_by_another(path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

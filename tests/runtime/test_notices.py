@@ -59,6 +59,7 @@ def test_a_broken_stderr_is_not_felt(monkeypatch, stream):
     Saying something never raises, wherever stderr went.
     """
     notices.forget()
+    monkeypatch.setattr(notices.logger, "handlers", [])
     monkeypatch.setattr(sys, "stderr", stream)
 
     notice("broken", "nobody hears this")
@@ -66,11 +67,12 @@ def test_a_broken_stderr_is_not_felt(monkeypatch, stream):
     notices.forget()
 
 
-def test_stderr_is_written_as_it_is_now(capsys):
+def test_stderr_is_written_as_it_is_now(capsys, monkeypatch):
     """
     Without handlers of the application's own, a notice is a line on the present stderr.
     """
     notices.forget()
+    monkeypatch.setattr(notices.logger, "handlers", [])
     notice("plain", "100% said")
 
     assert capsys.readouterr().err == "telemetry: 100% said\n"
