@@ -148,11 +148,9 @@ def _accept_count(column: Column, value: object) -> Accepted:
 
 
 def _as_integer(value: object) -> int:
-    if isinstance(value, bool):
-        raise _RefusedError("must be an integer")
-    if isinstance(value, str):
-        if _WHOLE_NUMBER.fullmatch(value):
-            return int(value)
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, (bool, str, bytes)):
         raise _RefusedError("must be an integer")
     try:
         return operator.index(value)  # type: ignore[arg-type]

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import os
+import re
+import threading
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry.model import ids
+from telemetry.model.ids import (
+    MAX_RUN_ID_LENGTH,
+    Clock,
+    new_event_id,
+    new_run_id,
+    new_writer,
+    run_id_problem,
+)
+
+NOW_US = 1_795_308_137_123_456
+
+
+def test_a_writer_is_sixteen_hex_digits():
+    """
+    A writer's name has 64 random bits.
+    """
+    assert re.fullmatch("[0-9a-f]{16}", new_writer())
+    assert len({new_writer() for _ in range(1000)}) == 1000
+
+
+@given(st.integers(0, 2**48 * 1000 - 1))
+def test_an_event_id_is_a_uuid_of_its_time(now_us):
+    """
+    A run's key is a UUID, version 7, that begins with the milliseconds of its time.
+    """
+    text = new_event_id(now_us)
+    parsed = uuid.UUID(text)
+
+    assert str(parsed) == text
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert parsed.int >> 80 == now_us // 1000
+
+
+def test_event_ids_are_unique():
+    """
+    Keys of one microsecond differ, also when many threads draw at once.
+    """
+    drawn: list[str] = []
+
+    def draw():
+        drawn.extend([new_event_id(NOW_US) for _ in range(2000)])
+
+    threads = [threading.Thread(target=draw) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(drawn)) == len(drawn) == 16_000
+
+
+def test_each_pool_draws_its_random_bits():
+    """
+    What follows the time is random, the two bits beside the variant among it.
+    """
+    drawn = set()
+    for _ in range(200):
+        ids.forget_pools()
+        drawn.add(new_event_id(NOW_US)[19:])
+
+    assert len(drawn) == 200
+    assert {tail[0] for tail in drawn} == set("89ab")
+
+
+def test_a_run_id_is_readable():
+    """
+    A run's name is its second, its agent and eight hex digits.
+    """
+    name = new_run_id("my agent", "2026-11-22T00:42:17")
+
+    assert re.fullmatch("20261122T004217Z-my agent-[0-9a-f]{8}", name)
+
+
+def test_a_child_process_draws_anew():
+    """
+    After a fork, parent and child draw different ids.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this platform")
+    new_event_id(NOW_US)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover (another process)
+        os.write(writer, "".join(new_event_id(NOW_US) for _ in range(50)).encode())
+        os._exit(0)
+    os.close(writer)
+    ours = {new_event_id(NOW_US) for _ in range(50)}
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    theirs = {text[at : at + 36] for at in range(0, len(text), 36)}
+
+    assert len(theirs) == 50
+    assert not ours & theirs
+
+
+def test_forgetting_the_pools_changes_nothing_else():
+    """
+    Pools that were forgotten are filled again.
+    """
+    ids.forget_pools()
+
+    assert new_event_id(NOW_US) != new_event_id(NOW_US)
+
+
+@pytest.mark.parametrize(
+    "run_id", ["a", "x" * MAX_RUN_ID_LENGTH, "20261122T004217Z-a-1", "\u00e9 b"]
+)
+def test_good_run_ids(run_id):
+    """
+    A caller's own id may be nearly anything.
+    """
+    assert run_id_problem(run_id) == ""
+
+
+@pytest.mark.parametrize(
+    ("run_id", "problem"),
+    [
+        (None, "must be a string (got NoneType)"),
+        (5, "must be a string (got int)"),
+        ("", "must not be empty"),
+        (" \t", "must not be empty"),
+        ("x" * 256, "must have at most 255 characters (got 256)"),
+        ("a/b", "must not contain a slash, a backslash or control characters"),
+        ("a\\b", "must not contain a slash, a backslash or control characters"),
+        ("a\0", "must not contain a slash, a backslash or control characters"),
+        ("a\x7f", "must not contain a slash, a backslash or control characters"),
+        ("a\n", "must not contain a slash, a backslash or control characters"),
+    ],
+)
+def test_bad_run_ids(run_id, problem):
+    """
+    An id that is none says what is wrong with it.
+    """
+    assert run_id_problem(run_id) == problem
+
+
+def test_the_clock_never_goes_back():
+    """
+    Whatever the system's clock does, each reading is above the one before.
+    """
+    readings = iter([5_000_000, 5_000_000, 1_000, 4_999_999, 9_000_000, -5])
+    clock = Clock(lambda: next(readings))
+
+    assert [clock.now_us() for _ in range(6)] == [5000, 5001, 5002, 5003, 9000, 9001]
+
+
+def test_the_clock_follows_what_it_observes():
+    """
+    A time seen elsewhere is a lower bound, and an older one changes nothing.
+    """
+    clock = Clock(lambda: 1000)
+    clock.observe(50)
+    clock.observe(20)
+
+    assert clock.now_us() == 51
+
+
+@pytest.mark.parametrize(
+    ("now_us", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (NOW_US, "2026-11-22T00:42:17.123456Z"),
+        (NOW_US + 1, "2026-11-22T00:42:17.123457Z"),
+        (NOW_US + 1_000_000, "2026-11-22T00:42:18.123456Z"),
+    ],
+)
+def test_the_clock_tells_time_as_text(now_us, text):
+    """
+    A time is ISO 8601 in UTC with microseconds.
+    """
+    clock = Clock()
+    clock.text(NOW_US)
+
+    assert clock.text(now_us) == text
+
+
+def test_the_clock_is_the_systems():
+    """
+    By itself a clock reads the system's.
+    """
+    assert Clock().now_us() > NOW_US // 2
