@@ -226,6 +226,8 @@ def _refuse_what_is_not_ours(path: Path) -> None:
         return
     connection = connect_read_only(path)
     try:
+        # One transaction: between two, another process could create the tables.
+        connection.execute("BEGIN")
         version = user_version(connection)
         if version > DATABASE_VERSION:
             raise PausedSinkError(
