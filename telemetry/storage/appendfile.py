@@ -93,7 +93,7 @@ def create_exclusively(path: Path, content: bytes) -> None:
     """
     fd = os.open(path, _CREATE_FLAGS, FILE_MODE)
     try:
-        if hasattr(os, "fchmod"):
+        if hasattr(os, "fchmod"):  # pragma: no branch (Windows before Python 3.13 has none)
             os.fchmod(fd, FILE_MODE)
         if os.write(fd, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -65,11 +65,10 @@ class OpenFile:
         """
         Note how the file ends, and return whether somebody emptied it.
         """
-        size = os.fstat(self.fd).st_size
-        is_emptied = size == 0 and self._size > 0
-        self._size = size
-        if self.path is not None:
-            self.is_torn = is_torn(self.path, size)
+        status = os.fstat(self.fd)
+        is_emptied = status.st_size == 0 and self._size > 0
+        self._size = status.st_size
+        self.is_torn = self.path is not None and is_torn(self.path, status.st_size)
         return is_emptied
 
     def sync(self) -> bool:

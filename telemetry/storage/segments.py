@@ -220,13 +220,6 @@ class SegmentReader:
         return data if now - since >= self._settle_s else data[:line]
 
 
-def fingerprint_of(before: bytes) -> int:
-    """
-    Return a cursor's fingerprint from the bytes before it.
-    """
-    return crc32(before[-FINGERPRINT_BYTES:])
-
-
 def _by_day(entry: os.DirEntry[str]) -> tuple[str, str]:
     found = _NAME.fullmatch(entry.name)
     return (found[1] if found else "", entry.name)

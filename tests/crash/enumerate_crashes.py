@@ -11,6 +11,7 @@ everything left behind could be used, else 1.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+from client_scenarios import SCENARIOS as CLIENT_SCENARIOS
 
 from telemetry.model.codec import encode_line
 from telemetry.storage.segments import SegmentReader
@@ -174,7 +177,13 @@ class Own(Create):
         journal.sync()
 
 
-SCENARIOS = {"create": Create, "append": Append, "reopen": Reopen, "own": Own}
+SCENARIOS = {
+    "create": Create,
+    "append": Append,
+    "reopen": Reopen,
+    "own": Own,
+    **CLIENT_SCENARIOS,
+}
 
 
 class Traced:
@@ -246,31 +255,57 @@ class Traced:
         return {int(number) for number in self.said.split(b"\n")[:-1]}
 
 
+def apart(function, *arguments):
+    """
+    Return what a function returns in a process of its own, so that this one stays without threads.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open(writing, "w", encoding="utf-8") as answer:  # noqa: PTH123 (a descriptor)
+                json.dump(function(*arguments), answer)
+        except BaseException as error:
+            print(f"{function.__qualname__}: {error!r}", file=sys.stderr)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as answer:  # noqa: PTH123 (a descriptor)
+        text = answer.read()
+    os.waitpid(pid, 0)
+    return json.loads(text) if text else [f"{function.__qualname__} died"]
+
+
 def calls_of(scenario, base):
     """
-    Return how often each storage call happens when nothing goes wrong.
+    Return how often a thread makes each storage call when nothing goes wrong.
     """
     directory = base / "count" / "run"
     directory.mkdir(parents=True)
-    scenario.prepare(directory)
+    apart(scenario.prepare, directory)
     log = base / "log"
     process = Traced(scenario, directory)
     status = process.trace("-e", f"trace={CALLS}", "-o", str(log))
-    if status or scenario.check(directory, process.acknowledged()):
-        raise RuntimeError("the scenario must succeed when nothing goes wrong")
-    return Counter(re.findall(r"^\d+ +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE))
+    problems = apart(scenario.check, directory, process.acknowledged())
+    if status or problems:
+        raise RuntimeError(f"without a crash all must be well (got {status} and {problems})")
+    calls = re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
+    most = Counter()
+    for (_, call), count in Counter(calls).items():
+        most[call] = max(most[call], count)
+    return most
 
 
 def crash(scenario, directory, call, when):
     """
-    Kill the scenario at the n-th of a call; return whether it was killed, and what is wrong.
+    Kill the scenario at a thread's n-th of a call; return whether it was, and what is wrong.
     """
     directory.mkdir(parents=True)
-    scenario.prepare(directory)
+    apart(scenario.prepare, directory)
     process = Traced(scenario, directory)
     inject = f"inject={call}:signal=KILL:when={when}"
     status = process.trace("-e", f"trace={call}", "-e", inject, "-o", os.devnull)
-    return status != 0, scenario.check(directory, process.acknowledged())
+    return status != 0, apart(scenario.check, directory, process.acknowledged())
 
 
 def enumerate_scenario(name, base, most):

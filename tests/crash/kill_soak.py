@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from client_workload import ClientWorkload
+
 from telemetry.model.codec import encode_line
 from telemetry.storage.segments import SegmentReader
 from telemetry_plugins.ndjson import NdjsonJournal
@@ -51,6 +53,7 @@ class JournalWorkload:
     def __init__(self, base, large_share):
         self.raw = base / "raw"
         self.large_share = large_share
+        self.problems = []
 
     def write(self, worker, acknowledge):
         """
@@ -234,7 +237,7 @@ def soak(workload, options):
     return pool
 
 
-def report(pool, places, started, options):
+def report(pool, workload, started, options):
     """
     Print the table; return whether nothing is missing.
     """
@@ -247,8 +250,8 @@ def report(pool, places, started, options):
         ("processes that ended by themselves", pool.died),
         ("acknowledged", len(acknowledged)),
     ]
-    is_good = pool.died == 0
-    for place, (found, duplicates, damaged) in places.items():
+    is_good = pool.died == 0 and not workload.problems
+    for place, (found, duplicates, damaged) in workload.recovered().items():
         missing = acknowledged - found
         rows += [
             (f"{place}: found", len(found)),
@@ -258,10 +261,13 @@ def report(pool, places, started, options):
             (f"{place}: damaged pieces", damaged),
         ]
         is_good = is_good and not missing and not (duplicates and place != "journal")
+    rows.append(("problems", len(workload.problems)))
     rows.append(("seconds", round(time.monotonic() - started, 1)))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
+    for problem in workload.problems:
+        print(problem)
     return is_good
 
 
@@ -279,7 +285,7 @@ def main():
     parser.add_argument(
         "--large-share", type=float, default=0.004, help="share of the records over 2 to 64 KB"
     )
-    parser.add_argument("--layer", choices=sorted(WORKLOADS), default="journal")
+    parser.add_argument("--layer", choices=sorted(WORKLOADS), default="client")
     parser.add_argument("--keep", type=Path, help="leave the files in this directory")
     options = parser.parse_args()
     if options.acknowledged is None:
@@ -290,13 +296,13 @@ def main():
         workload = WORKLOADS[options.layer](base, options.large_share)
         pool = soak(workload, options)
         workload.finish()
-        return 0 if report(pool, workload.recovered(), started, options) else 1
+        return 0 if report(pool, workload, started, options) else 1
     finally:
         if not options.keep:
             shutil.rmtree(base, ignore_errors=True)
 
 
-WORKLOADS = {"journal": JournalWorkload}
+WORKLOADS = {"client": ClientWorkload, "journal": JournalWorkload}
 
 if __name__ == "__main__":
     sys.exit(main())

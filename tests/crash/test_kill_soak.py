@@ -13,6 +13,7 @@ KILLS = int(os.environ.get("TELEMETRY_TEST_KILLS", "40"))
 @pytest.mark.parametrize(
     "options",
     [
+        pytest.param(["--layer", "client"], id="client"),
         pytest.param(["--layer", "journal"], id="journal"),
         pytest.param(
             ["--layer", "journal", "--large-share", "1", "--writers", "3"], id="large lines"

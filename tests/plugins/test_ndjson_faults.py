@@ -490,3 +490,114 @@ def test_name_that_is_too_long(tmp_path, make_journal, make_line, noon):
 
     assert not journal.append(make_line(1), noon)
     assert "too long" in journal.problem
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EROFS])
+def test_write_that_fails(tmp_path, make_journal, make_line, read_all, noon, monkeypatch, code):
+    """
+    A refused record is answered False, and in the next second the file is opened anew.
+    """
+    journal = make_journal(tmp_path)
+    journal.append(make_line(1), noon)
+
+    def refuse(_fd, _line):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("telemetry_plugins.ndjson._write", refuse)
+        assert not journal.append(make_line(2), noon)
+        assert os.strerror(code) in journal.problem
+    assert not journal.append(make_line(3), noon)
+    assert journal.append(make_line(4), noon + 1)
+
+    assert sorted(read_all(tmp_path)) == [1, 4]
+    assert len(list(tmp_path.iterdir())) == (2 if code == errno.EFBIG else 1)
+    assert bool(journal.problem) == (code == errno.EFBIG)
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_directory_that_vanishes_while_the_file_is_made(tmp_path, make_line, read_all, noon, times):
+    """
+    A directory deleted in the very moment is made again, a few times.
+    """
+    raw = tmp_path / "raw"
+    left = [times]
+
+    def vanishes(_directory):
+        if left[0]:
+            left[0] -= 1
+            raw.rmdir()
+        return True
+
+    journal = NdjsonJournal(raw, shares_appends=vanishes)
+
+    assert journal.append(make_line(1), noon) == (times == 1)
+    left[0] = 0
+    assert journal.append(make_line(2), noon + 1)
+    assert read_all(raw) == ([1, 2] if times == 1 else [2])
+    journal.close()
+
+
+def test_sync_without_descriptors_is_done_later(
+    tmp_path, make_journal, make_line, noon, monkeypatch
+):
+    """
+    What could not be opened for a sync is synced by the next one.
+    """
+    journal = make_journal(tmp_path)
+    journal.append(make_line(1), noon)
+    journal.append(make_line(2), noon + DAY)
+    synced = []
+    fdatasync = os.fdatasync
+
+    def note(fd):
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+        fdatasync(fd)
+
+    def refuse(*_arguments, **_options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        journal.sync()
+    assert synced == ["events_20261123.ndjson"]
+    journal.sync()
+
+    assert sorted(synced[1:]) == sorted([tmp_path.name, "events_20261122.ndjson"])
+
+
+def test_yesterdays_file_is_better_than_none(tmp_path, make_journal, make_line, read_all, noon):
+    """
+    When the new day's file cannot be opened, the open one takes the records until it can.
+    """
+    is_failing = [False]
+
+    def fails(_directory):
+        if is_failing[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return True
+
+    journal = make_journal(tmp_path, shares_appends=fails)
+    journal.append(make_line(1), noon)
+    is_failing[0] = True
+    assert journal.append(make_line(2), noon + DAY)
+    assert read_all(tmp_path) == [1, 2]
+    is_failing[0] = False
+
+    assert journal.append(make_line(3), noon + DAY + 1)
+    assert read_all(tmp_path) == [1, 2, 3]
+    assert (tmp_path / "events_20261123.ndjson").exists()
+
+
+def test_child_leaves_the_parents_own_file(tmp_path, make_journal, make_line, read_all, noon):
+    """
+    What `after_fork` does to a file of one writer: it is let go, and the next record makes another.
+    """
+    journal = make_journal(tmp_path, shares_appends=lambda _: False)
+    journal.append(make_line(1), noon)
+    journal.after_fork()
+
+    assert journal.append(make_line(2), noon)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(read_all(tmp_path)) == [1, 2]

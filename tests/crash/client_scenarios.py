@@ -1,0 +1,174 @@
+"""
+What is killed at each of its system calls: a process that records, drains, recovers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from telemetry.client import TelemetryClient
+from telemetry.config import TelemetryConfig
+from telemetry.storage.recovery import check, differences, rebuild
+from telemetry.storage.segments import SegmentReader
+from telemetry_plugins.ndjson import NdjsonJournal
+
+FINISH_S = 60.0
+
+
+def settings(directory, drain):
+    """
+    Return a directory's settings.
+    """
+    return TelemetryConfig.from_env({}, base_dir=directory, drain=drain)
+
+
+def record_runs(client, count, acknowledge):
+    """
+    Record whole runs, each call acknowledged by its number.
+    """
+    number = 0
+    for _ in range(count):
+        run_id = client.start_run("crash", "write", run_id=f"crash-{number}")
+        acknowledge(number)
+        for _ in range(3):
+            number += 1
+            client.log_event(run_id, "step", {"number": number})
+            acknowledge(number)
+        number += 1
+        client.end_run(run_id, items_succeeded=number)
+        acknowledge(number)
+        number += 1
+
+
+def in_journal(raw):
+    """
+    Return the number of every call that a journal has.
+    """
+    reader = SegmentReader(raw)
+    found = set()
+    for segment in reader.segments():
+        for record in reader.read(segment, None, 1 << 24).records:
+            if record.event_type == "step":
+                found.add(record.payload_value()["number"])
+            elif record.change == "started":
+                found.add(int(record.run_id.split("-")[1]))
+            elif record.change == "ended":
+                found.add(record.fields()["items_succeeded"])
+    return found
+
+
+def in_database(path):
+    """
+    Return the number of every call that a database has.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        events = database.execute(
+            "SELECT json_extract(payload_json, '$.number') FROM run_events"
+        ).fetchall()
+        runs = database.execute("SELECT run_id, status, items_succeeded FROM agent_runs").fetchall()
+    return {
+        *(number for (number,) in events),
+        *(int(run_id.split("-")[1]) for run_id, _, _ in runs),
+        *(number for _, status, number in runs if status == "success"),
+    }
+
+
+class Record:
+    """
+    Whole runs, of which nothing is drained.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave the directory as it is: empty.
+        """
+
+    def run(self, directory, acknowledge):
+        """
+        Record and close.
+        """
+        client = TelemetryClient(settings(directory, "external"))
+        record_runs(client, 2, acknowledge)
+        client.close()
+
+    def check(self, directory, acknowledged):
+        """
+        Let the next process record, catch up and bury the dead; return what is wrong then.
+        """
+        config = settings(directory, "auto")
+        client = TelemetryClient(config)
+        try:
+            run_id = client.start_run("crash", "write", run_id="crash-900")
+            client.end_run(run_id, items_succeeded=900)
+            is_caught_up = client.catch_up(FINISH_S)
+            client.reap()
+            problems = (
+                [] if is_caught_up and client.catch_up(FINISH_S) else ["the next one lags behind"]
+            )
+        finally:
+            client.close()
+        expected = {*acknowledged, 900}
+        problems += [f"{n} is lost" for n in expected - in_journal(config.ndjson_dir)]
+        problems += [f"{n} is not in the database" for n in expected - in_database(config.db_path)]
+        problems += check(config.db_path)
+        problems += differences(config.db_path, NdjsonJournal(config.ndjson_dir))
+        with contextlib.closing(sqlite3.connect(config.db_path)) as database:
+            sql = "SELECT run_id FROM agent_runs WHERE status = 'running'"
+            problems += [f"{run_id} is still running" for (run_id,) in database.execute(sql)]
+        problems += [
+            f"{path.name} has mode {path.stat().st_mode & 0o777:o}"
+            for path in directory.rglob("*")
+            if path.stat().st_mode & 0o077
+        ]
+        return problems
+
+
+class Drain(Record):
+    """
+    The first database: made, filled, checkpointed and closed.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave a journal that nobody has drained.
+        """
+        client = TelemetryClient(settings(directory, "external"))
+        record_runs(client, 2, lambda _: None)
+        client.close()
+
+    def run(self, directory, acknowledge):
+        """
+        Follow the journal to its end, then record and follow again.
+        """
+        client = TelemetryClient(settings(directory, "auto"))
+        client.catch_up(FINISH_S)
+        client.log_event("crash-0", "step", {"number": 500})
+        acknowledge(500)
+        client.flush(FINISH_S)
+        client.close()
+
+
+class Recover(Drain):
+    """
+    The database rebuilt from the journal, and put in the place of the old one.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave a database beside its journal.
+        """
+        client = TelemetryClient(settings(directory, "auto"))
+        record_runs(client, 2, lambda _: None)
+        client.flush(FINISH_S)
+        client.close()
+
+    def run(self, directory, acknowledge):
+        """
+        Rebuild.
+        """
+        config = settings(directory, "auto")
+        rebuild(config.db_path, NdjsonJournal(config.ndjson_dir))
+
+
+SCENARIOS = {"record": Record, "drain": Drain, "recover": Recover}
