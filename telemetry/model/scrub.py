@@ -35,6 +35,9 @@ REST_MARKER = f"{MARKER_START}rest]"
 #: Candidates looked at in one text, each secret found counting as several: a bound of time.
 MAX_EFFORT = 20_000
 FOUND_EFFORT = 4
+#: Texts up to this length are looked at again after a change, a few times at the most.
+MAX_SETTLED_CHARS = 16_384
+MAX_PASSES = 4
 #: Every shape without `=`, `:` and a blank is at least as long as this.
 SHORT_CHARS = 12
 #: Verdicts on keys that are remembered.
@@ -135,9 +138,20 @@ class Scrubber:
         """
         search = self._search_assigned if "=" in text or ":" in text else self._search
         if search(text, 0) is not None:
-            text = self._scrub_shapes(text, search)
+            text = self._settle(text, search)
         for pattern in self._patterns:
             text = pattern.scrub(text)
+        return text
+
+    def _settle(self, text: str, search: Search) -> str:
+        """
+        Scrub until nothing changes: what is taken out may bring a name and another value together.
+        """
+        for _ in range(MAX_PASSES):
+            scrubbed = self._scrub_shapes(text, search)
+            if scrubbed == text or len(text) > MAX_SETTLED_CHARS:
+                return scrubbed
+            text = scrubbed
         return text
 
     def _scrub_shapes(self, text: str, search: Search) -> str:

@@ -2,9 +2,9 @@
 Which names are the names of secrets.
 
 A key is split into its words (`apiKey`, `API-KEY` and `api.key` are the same two) and judged by
-them. A strong noun (`password`, `secret`, `api key`) makes a secret wherever it stands, unless only words
-that describe it follow (`password_length`). A weak noun (`token`, `cookie`, `auth`) also has plain
-uses, so that it must stand last (`access_token`, but not `token_count`).
+them. A strong noun (`password`, `secret`, `api key`) makes a secret wherever it stands, unless only
+words that describe it follow (`password_length`). A weak noun (`token`, `cookie`, `auth`) also has
+plain uses, so that it must stand last (`access_token`, but not `token_count`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ MAX_KEY_CHARS = 128
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _STRONG = frozenset(
-    "password passwords passwd pwd passphrase passcode secret secrets apikey apikeys credential credentials "
-    "privatekey secretkey accesskey authtoken accesstoken refreshtoken clientsecret".split()
+    "password passwords passwd pwd passphrase passcode secret secrets apikey apikeys credential "
+    "credentials".split()
 )
 _WEAK = frozenset(
     "token jwt bearer authorization auth authn cookie cookies csrf xsrf otp totp cvv cvc ssn "
@@ -29,6 +29,7 @@ _KEY_KINDS = frozenset(
     "api access secret private encryption encrypt decryption signing master auth account ssh gpg "
     "pgp rsa aes hmac deploy storage license shared session admin service webhook cipher".split()
 )
+_KEY_KINDS_JOINED = tuple(sorted(_KEY_KINDS))
 _PASS_OWNERS = frozenset(
     "db database user root admin smtp mysql postgres pg redis mongo ssh ftp sftp mail email imap "
     "proxy http https basic login git ldap rabbitmq amqp keystore truststore".split()
@@ -37,9 +38,9 @@ _PASS_OWNERS = frozenset(
 _DESCRIPTIONS = frozenset(
     "count counts used usage total limit max min length len size type types status state enabled "
     "disabled required optional expiry expires expired expiration at in on time date ttl age name "
-    "names path file field fields policy method mode provider valid invalid version changed updated "
-    "created rotated rotation strength score hint manager store prompt reset attempts error errors "
-    "missing present set exists found source scheme ref arn".split()
+    "names path file field fields policy method mode provider valid invalid version changed "
+    "updated created rotated rotation strength score hint manager store prompt reset attempts "
+    "error errors missing present set exists found source scheme ref arn".split()
 )
 #: Words before a noun that make it a question or a measure.
 _QUESTIONS = frozenset("is has needs requires num number count max min".split())
@@ -94,6 +95,8 @@ def _is_strong(words: list[str], index: int) -> bool:
         return True
     if word in {"key", "keys"}:
         return index > 0 and words[index - 1] in _KEY_KINDS
+    if word.endswith("key"):
+        return word[:-3].endswith(_KEY_KINDS_JOINED)
     if word == "pass":
         return index > 0 and words[index - 1] in _PASS_OWNERS
     return word.endswith("pass") and word[:-4] in _PASS_OWNERS

@@ -3,8 +3,8 @@ What secrets look like in running text.
 
 Each shape has an anchor: a rare character, what stands right before it, and enough of what follows
 to make a match likely. All anchors together are one expression that passes over a text once; each
-starts with a plain character, so that the engine skips all others, and nothing in it repeats without
-a bound. Only where it stops is a shape matched for good, by a finder.
+starts with a plain character, so that the engine skips all others, and nothing in it repeats
+without a bound. Only where it stops is a shape matched for good, by a finder.
 
     anchor        shape
     - _ . : J A   tokens with a known prefix, JWTs, cloud keys, webhooks
@@ -295,7 +295,7 @@ _LINE = re.compile(r"[^\r\n\"'`]+")
 _WHOLE_LINE = frozenset(["authorization", "proxy-authorization", "cookie", "set-cookie"])
 _SIGNATURES = ("sig", "signature")
 #: Words that also stand before a colon in prose.
-_PROSE = frozenset(["token", "cookie", "session", "auth", "authorization", "secret", "credentials"])
+_PROSE = frozenset(["token", "cookie", "session", "auth", "secret", "credentials"])
 _LONG_VALUE_CHARS = 16
 _NO_SECRETS = frozenset(["None", "null", "true", "false", "True", "False", "str", "bytes"])
 

@@ -1,0 +1,344 @@
+"""
+Secrets are found wherever they stand, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_corpus import (
+    NAMES,
+    PLAIN_KEYS,
+    PLAIN_TEXTS,
+    all_secrets,
+    assigned,
+    contexts,
+    located,
+    tokens,
+)
+
+from telemetry.model.custom_patterns import SLOW_MARKER, CustomPattern
+from telemetry.model.errors import SettingsError
+from telemetry.model.scrub import (
+    KEY_MARKER,
+    MAX_EFFORT,
+    MAX_KEY_CHARS,
+    MAX_VERDICTS,
+    REST_MARKER,
+    Scrubber,
+)
+
+SCRUBBER = Scrubber()
+SECRETS = all_secrets()
+#: Pieces that come near a rule each, for texts that try to be slow.
+NEAR_MISSES = (
+    "a", "-", "_", ".", "=", ":", " ", "A", "J", "a=", "k-", "sk-", "sk-aaaa ", "eyJ", "eyJaaaaaaaa ", "eyJaaaaaaaa-",
+    "://", "://a:", "://a:b", "://a:b@", "@", "--a", "--password ", "-----BEGIN ", "-----BEGIN PRIVATE KEY", "key",
+    "keykey=", "password=", "password=abcd ", "token: 'x", "Bearer ", "Basic ", "Basic abcd", "p_", "f_1", "pass",
+    "AKIA", "\\n", '"', '\\"', "key='\\", "ghp_aaaaaaaaaaaaaaaa1 ", "Authorization: ", "cookie:a", "secret", "ya29.",
+)  # fmt: skip
+
+
+def test_the_corpus_is_large_and_has_no_doubles():
+    """
+    At least 300 secrets are looked for, each another one.
+    """
+    assert len({secret.secret for secret in SECRETS}) >= 300
+
+
+def test_a_token_is_found_in_any_context():
+    """
+    A token is replaced wherever it stands in a text, and the marker does not quote it.
+    """
+    texts = [
+        (token, text, SCRUBBER.scrub_text(text)) for token in tokens() for text in contexts(token)
+    ]
+
+    assert [text for token, text, scrubbed in texts if token[8:] in scrubbed] == []
+    assert [text for _, text, scrubbed in texts if "[scrubbed:" not in scrubbed] == []
+
+
+def test_a_secret_is_found_by_where_it_stands():
+    """
+    A value after the name of a secret, in a URL, a header, a key block or a flag is replaced.
+    """
+    scrubbed = [(secret, SCRUBBER.scrub_text(secret.text)) for secret in [*assigned(), *located()]]
+
+    assert [secret.text for secret, text in scrubbed if secret.secret[-9:] in text] == []
+
+
+def test_what_only_looks_like_a_secret_stays():
+    """
+    Hashes, ids, URLs, paths, prose and counters are left as they are.
+    """
+    assert [SCRUBBER.scrub_text(text) for text in PLAIN_TEXTS] == list(PLAIN_TEXTS)
+
+
+def test_scrubbing_twice_changes_nothing():
+    """
+    A marker is no secret.
+    """
+    once = [SCRUBBER.scrub_text(secret.text) for secret in SECRETS]
+
+    assert [SCRUBBER.scrub_text(text) for text in once] == once
+
+
+@given(
+    st.lists(
+        st.sampled_from([secret.text for secret in SECRETS]) | st.sampled_from(NEAR_MISSES),
+        max_size=6,
+    ).map("".join)
+)
+def test_any_mixture_is_scrubbed_at_once(text):
+    """
+    A second pass finds nothing, whatever stands next to what.
+    """
+    once = SCRUBBER.scrub_text(text)
+
+    assert SCRUBBER.scrub_text(once) == once
+
+
+def test_names_of_secrets_are_known():
+    """
+    Case and separators do not matter.
+    """
+    spellings = [
+        spelling
+        for name in NAMES
+        for spelling in (name, name.upper(), name.replace("_", "-"), f"my_{name}", f"  {name}")
+    ]
+
+    assert [name for name in spellings if not SCRUBBER.is_secret_key(name)] == []
+
+
+def test_other_names_are_not():
+    """
+    A word that only contains, counts or describes a secret's name is an ordinary key.
+    """
+    assert [key for key in PLAIN_KEYS if SCRUBBER.is_secret_key(key)] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "db_pass",
+        "dbpass",
+        "session",
+        "password_hash",
+        "api_key_2",
+        "AWS_ACCESS_KEY_ID",
+        "passwords",
+    ],
+)
+def test_more_names(key):
+    """
+    Abbreviations, hashes, numbered and plural names are names of secrets too.
+    """
+    assert SCRUBBER.is_secret_key(key)
+
+
+def test_the_users_own_names_and_exceptions():
+    """
+    A name from the settings is a secret in any spelling, as a key and in texts; an allowed one is none.
+    """
+    scrubber = Scrubber(keys=["employee_no", "", "Badge"], allow=["auth", "password=public1"])
+
+    assert scrubber.is_secret_key("employeeNo")
+    assert scrubber.is_secret_key("BADGE")
+    assert not scrubber.is_secret_key("auth")
+    assert scrubber.scrub_text("Employee-No: 4711, n=1") == "Employee-No: [scrubbed:key], n=1"
+    assert (
+        scrubber.scrub_text("badge=4711 BADGE=4712") == "badge=[scrubbed:key] BADGE=[scrubbed:key]"
+    )
+    assert scrubber.scrub_text("auth=abc token=abc") == "auth=abc token=[scrubbed:key]"
+    assert scrubber.scrub_text("employee of the month: B = 2") == "employee of the month: B = 2"
+
+
+def test_an_allowed_secret_stays():
+    """
+    A secret that is allowed word for word is left where it stands.
+    """
+    token = tokens()[0]
+    scrubber = Scrubber(allow=[token])
+
+    assert scrubber.scrub_text(f"use {token} here") == f"use {token} here"
+
+
+def test_off_means_off():
+    """
+    A scrubber that is switched off changes nothing.
+    """
+    scrubber = Scrubber(keys=["a"], patterns=["b"], enabled=False)
+    text = "password=hunter22 b"
+
+    assert scrubber.scrub_text(text) == text
+    assert scrubber.scrub_url(text) == text
+    assert scrubber.scrub_argv([text]) == [text]
+    assert not scrubber.is_secret_key("password")
+
+
+def test_own_patterns_do_not_quote_what_they_match():
+    """
+    A pattern's marker names neither the pattern nor the match.
+    """
+    scrubber = Scrubber(patterns=[r"EMP-\d{4}", "scrub"])
+
+    once = scrubber.scrub_text("EMP-1234 and EMP-5678, password=abcd")
+
+    assert once == "[scrubbed:custom] and [scrubbed:custom], password=[scrubbed:key]"
+    assert scrubber.scrub_text(once) == once
+    assert scrubber.suspect("anything") is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [
+        ("x" * 513, "at most 512 characters"),
+        ("(", "be a regular expression"),
+        ("a*", "match at least one character"),
+        ("(a+)+b", "at most 2 open repetitions"),
+        ("(?:a{2,3}){4}b", "at most 2 open repetitions"),
+        (".*a.*b.*c", "at most 2 open repetitions"),
+        (r"(a)\1", "no back-reference"),
+        (r"(a)(?(1)b|c)", "no back-reference"),
+        ("[" + "a" * 3 + "]" + "x{99999999999999999999}", "be a regular expression"),
+    ],
+)
+def test_a_pattern_that_could_take_for_ever_is_refused(pattern, rule):
+    """
+    Too long, broken, empty, nested and many-times open patterns are errors that say the rule.
+    """
+    with pytest.raises(SettingsError, match=rule) as caught:
+        Scrubber(patterns=[pattern])
+
+    assert caught.value.setting == "scrub_patterns"
+
+
+@pytest.mark.parametrize("pattern", ["[a-z]+@x", "(?:ab|cd)+e", "a{2,3}b?", "(?=a)a", "(?i:x)y|z"])
+def test_ordinary_patterns_are_accepted(pattern):
+    """
+    Groups, alternatives, look-around and one level of repetition are fine.
+    """
+    assert CustomPattern(pattern).scrub("-") == "-"
+
+
+def test_a_slow_pattern_gives_up():
+    """
+    When a pattern's time over one text is up, the rest of the text is taken out unseen.
+    """
+    pattern = CustomPattern(".*x.*y")
+
+    started = time.thread_time()
+    scrubbed = pattern.scrub("x" * 1_000_000)
+
+    assert scrubbed.endswith(SLOW_MARKER)
+    assert time.thread_time() - started < 30
+
+
+def test_patterns_see_texts_in_pieces():
+    """
+    A long text is cut after lines, else after blanks, else anywhere, and nothing is lost.
+    """
+    pattern = CustomPattern("secret")
+    for text in ("line\n" * 1000, "word " * 1000, "x" * 5000):
+        assert pattern.scrub(text) == text
+    assert pattern.scrub("word " * 300 + "secret") == "word " * 300 + "[scrubbed:custom]"
+
+
+def test_too_many_secrets_take_the_rest_out():
+    """
+    A text with more candidates than the time allows loses its end, never its secrets.
+    """
+    text = "".join(f"password=secret{number} " for number in range(MAX_EFFORT))
+
+    scrubbed = SCRUBBER.scrub_text(text)
+
+    assert scrubbed.endswith(REST_MARKER)
+    assert "secret1" not in scrubbed
+    assert SCRUBBER.scrub_text(scrubbed) == scrubbed
+
+
+@pytest.mark.parametrize("piece", NEAR_MISSES)
+def test_time_is_linear(piece):
+    """
+    Eight times the text takes about eight times as long, whatever it consists of.
+
+    The bound is wide, for a busy machine: what is ruled out is the square, sixty-four times.
+    """
+    small, large = (piece * (size // len(piece)) for size in (1 << 14, 1 << 17))
+
+    def seconds(text: str) -> float:
+        times = []
+        for _ in range(3):
+            started = time.thread_time()
+            SCRUBBER.scrub_text(text)
+            times.append(time.thread_time() - started)
+        return min(times)
+
+    assert seconds(large) < 40 * seconds(small) + 0.02
+
+
+def test_command_lines():
+    """
+    Flags, assignments and the programs that read a password behind `-p` are known.
+    """
+    scrub = SCRUBBER.scrub_argv
+
+    assert scrub([]) == []
+    assert scrub(["x", "--password", "a b", "--verbose", "yes"]) == [
+        "x",
+        "--password",
+        KEY_MARKER,
+        "--verbose",
+        "yes",
+    ]
+    assert scrub(["x", "--api-key=abc", "TOKEN=abc", "-token", "abc"]) == [
+        "x", "--api-key=[scrubbed:key]", "TOKEN=[scrubbed:key]", "-token", KEY_MARKER,
+    ]  # fmt: skip
+    assert scrub(["curl", "-u", "me:pw", "-u", "me", "--user", "a:b"]) == [
+        "curl", "-u", "[scrubbed:userinfo]", "-u", "me", "--user", "[scrubbed:userinfo]",
+    ]  # fmt: skip
+    assert scrub(["/usr/bin/mysql", "-psecret", "-p", "db"]) == [
+        "/usr/bin/mysql",
+        "-p[scrubbed:key]",
+        "-p",
+        "db",
+    ]
+    assert scrub(["sshpass", "-p", "secret", "ssh", "h"]) == [
+        "sshpass",
+        "-p",
+        KEY_MARKER,
+        "ssh",
+        "h",
+    ]
+    assert scrub(["docker", "-p", "8080:80"]) == ["docker", "-p", "8080:80"]
+    assert scrub(["x", "--password", "--verbose"]) == ["x", "--password", "--verbose"]
+    assert scrub(["x", "--password=a", "b"]) == ["x", "--password=[scrubbed:key]", "b"]
+
+
+def test_urls():
+    """
+    A URL loses its password and the secrets of its query, and nothing else.
+    """
+    assert (
+        SCRUBBER.scrub_url("https://u:p@h/x?token=abc&n=1")
+        == "https://[scrubbed:userinfo]@h/x?token=[scrubbed:key]&n=1"
+    )
+    assert SCRUBBER.scrub_url("https://h:80/x@y?n=1") == "https://h:80/x@y?n=1"
+
+
+def test_the_caches_are_bounded():
+    """
+    Verdicts on keys are kept for a bounded number of bounded keys.
+    """
+    scrubber = Scrubber()
+    for number in range(2 * MAX_VERDICTS + 10):
+        assert not scrubber.needs_care(f"name{number}x")
+    assert scrubber.needs_care("x" * (MAX_KEY_CHARS + 1))
+    assert scrubber.needs_care(tokens()[0])
+
+    assert len(scrubber.careful_keys) <= MAX_VERDICTS
+    assert max(map(len, scrubber.careful_keys)) <= MAX_KEY_CHARS

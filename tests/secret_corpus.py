@@ -1,0 +1,259 @@
+"""
+Secrets in many shapes, and what only looks like one.
+
+All are made when the tests run, from parts and a fixed seed, so that no file holds a text that a
+scanner would take for a real secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import string
+from typing import NamedTuple
+
+_ALNUM = string.ascii_letters + string.digits
+_WORD = _ALNUM + "_-"
+_HEX = "0123456789abcdef"
+_UPPER = string.ascii_uppercase + string.digits
+
+
+class Secret(NamedTuple):
+    """
+    A text, and the part of it that nobody may read.
+    """
+
+    text: str
+    secret: str
+
+
+def _token(draw: random.Random, *parts: tuple[str, int] | str) -> str:
+    return "".join(
+        part if isinstance(part, str) else "".join(draw.choices(part[0], k=part[1] - 2)) + "A7"
+        for part in parts
+    )
+
+
+def tokens() -> list[str]:
+    """
+    Return tokens that are known by their own shape, three of each kind.
+    """
+    draw = random.Random(20261122)
+    shapes: list[tuple[tuple[str, int] | str, ...]] = [
+        ("AK" + "IA", (_UPPER, 16)),
+        ("AS" + "IA", (_UPPER, 16)),
+        ("AI" + "za", (_WORD, 35)),
+        ("s" + "k-", (_ALNUM, 48)),
+        ("s" + "k-proj-", (_WORD, 64)),
+        ("s" + "k-ant-api03-", (_WORD, 80)),
+        ("s" + "k-or-v1-", (_HEX, 64)),
+        ("gh" + "p_", (_ALNUM, 36)),
+        ("gh" + "o_", (_ALNUM, 36)),
+        ("gh" + "s_", (_ALNUM, 36)),
+        ("gh" + "u_", (_ALNUM, 36)),
+        ("gh" + "r_", (_ALNUM, 36)),
+        ("github" + "_pat_", (_ALNUM, 22), "_", (_ALNUM, 59)),
+        ("gl" + "pat-", (_WORD, 20)),
+        ("gl" + "dt-", (_WORD, 20)),
+        ("xo" + "xb-", ("0123456789", 12), "-", (_ALNUM, 24)),
+        ("xo" + "xp-", ("0123456789", 12), "-", (_ALNUM, 32)),
+        ("xa" + "pp-1-", (_UPPER, 11), "-", (_HEX, 40)),
+        ("ey" + "J", (_WORD, 30), ".eyJ", (_WORD, 60), ".", (_WORD, 43)),
+        ("ey" + "J", (_WORD, 300), ".", (_WORD, 200), ".", (_WORD, 43)),
+        ("h" + "f_", (_ALNUM, 34)),
+        ("np" + "m_", (_ALNUM, 36)),
+        ("py" + "pi-", (_WORD, 100)),
+        ("s" + "k_live_", (_ALNUM, 24)),
+        ("r" + "k_live_", (_ALNUM, 24)),
+        ("s" + "k_test_", (_ALNUM, 24)),
+        ("wh" + "sec_", (_ALNUM, 32)),
+        ("S" + "G.", (_WORD, 22), ".", (_WORD, 43)),
+        ("ya" + "29.", (_WORD, 60)),
+        ("hv" + "s.", (_WORD, 24)),
+        ("gs" + "k_", (_ALNUM, 52)),
+        ("xa" + "i-", (_ALNUM, 80)),
+        ("r" + "8_", (_ALNUM, 37)),
+        ("pp" + "lx-", (_ALNUM, 48)),
+        ("ls" + "v2_pt_", (_HEX, 32), "_", (_HEX, 10)),
+        ("dc" + "kr_pat_", (_WORD, 27)),
+        ("do" + "p_v1_", (_HEX, 64)),
+        ("sh" + "pat_", (_HEX, 32)),
+        ("gl" + "sa_", (_ALNUM, 32), "_", (_HEX, 8)),
+        ("gl" + "c_", (_ALNUM, 60)),
+        ("li" + "n_api_", (_ALNUM, 40)),
+        ("nt" + "n_", (_ALNUM, 46)),
+        ("fi" + "gd_", (_WORD, 40)),
+        ("ruby" + "gems_", (_HEX, 48)),
+        ("sn" + "trys_", (_ALNUM, 60)),
+        ("PM" + "AK-", (_HEX, 24), "-", (_HEX, 34)),
+        ("pu" + "l-", (_HEX, 40)),
+        ("NR" + "AK-", (_UPPER, 27)),
+        ("AGE-SEC" + "RET-KEY-1", (_UPPER, 58)),
+        ("AT" + "ATT3x", (_WORD, 60)),
+        ("123456789:A" + "A", (_WORD, 33)),
+    ]
+    return [_token(draw, *shape) for shape in shapes for _ in range(3)]
+
+
+NAMES = (
+    "password", "PASSWORD", "Password", "passwd", "pwd", "db_password", "dbPassword", "DB-PASSWORD", "PGPASSWORD",
+    "user.password", "api_key", "apiKey", "apikey", "API_KEY", "X-Api-Key", "OPENAI_API_KEY", "secret", "client_secret",
+    "clientSecret", "AWS_SECRET_ACCESS_KEY", "aws_session_token", "access_token", "accessToken", "refresh_token",
+    "id_token", "GITHUB_TOKEN", "auth_token", "private_key", "AccountKey", "SharedAccessKey", "passphrase", "credentials",
+    "csrf_token", "X-CSRF-Token", "encryption_key", "signing_key", "master_key", "session_key", "smtp_pass", "jwt",
+)  # fmt: skip
+TEMPLATES = (
+    "{name}={secret}",
+    "{name}: {secret}",
+    "{name} = '{secret}'",
+    '{{"{name}": "{secret}", "n": 1}}',
+    '{{\\"{name}\\": \\"{secret}\\"}}',
+    "connect(host='db', {name}='{secret}', port=1)",
+    "https://example.org/path?page=2&{name}={secret}&lang=de",
+    'error: bad {name}="{secret}" in line 3\nnext line',
+    "config['{name}'] = \"{secret}\"",
+    "Server=db;{name}={secret};Encrypt=yes",
+    "run --{name} {secret} --verbose",
+    "run --{name}={secret} --verbose",
+    "{name} => '{secret}'",
+)  # fmt: skip
+
+
+def assigned() -> list[Secret]:
+    """
+    Return each name with each way to give it a value; the values have no shape of their own.
+    """
+    draw = random.Random(7)
+    return [
+        Secret(template.format(name=name, secret=value), value)
+        for name in NAMES
+        for template in TEMPLATES
+        if not ("--" in template and "." in name)
+        for value in [
+            "hunter" + "".join(draw.choices(_ALNUM + "!%^*+/~", k=draw.randint(6, 40))) + "9"
+        ]
+    ]
+
+
+def located() -> list[Secret]:
+    """
+    Return secrets that are known by where they stand.
+    """
+    draw = random.Random(11)
+
+    def word(count: int = 24) -> str:
+        return "".join(draw.choices(_ALNUM, k=count)) + "5Z"
+
+    found = []
+    for scheme in (
+        "postgres",
+        "postgresql+psycopg",
+        "mysql",
+        "redis",
+        "mongodb+srv",
+        "https",
+        "amqp",
+        "ftp",
+        "ssh",
+    ):
+        for user in ("admin", "a.b", "x%40y"):
+            value = word()
+            found.append(
+                Secret(f"cannot connect to {scheme}://{user}:{value}@host.example:5432/db", value)
+            )
+    value = word()
+    found.append(Secret(f"redis://:{value}@localhost:6379/0", value))
+    value = word(6)
+    found.append(Secret(f"postgres://u:p@{value}@host/db", value))
+    value = word(6)
+    found.append(Secret(f"postgres://u:p/{value}@host/db", value))
+    value = word(38)
+    found.append(Secret(f"git clone https://{value}@git.example/x/y.git", value))
+    for lead in (
+        "Authorization: Bearer ",
+        "authorization: bearer ",
+        "-H 'Authorization: Bearer ",
+        "BEARER ",
+        "sent Bearer ",
+    ):
+        value = word(30)
+        found.append(Secret(f"{lead}{value}", value))
+    for lead in ("Authorization: Basic ", "got Basic ", "proxy-authorization: basic "):
+        value = base64.b64encode(f"user:{word(12)}".encode()).decode()
+        found.append(Secret(f"{lead}{value}", value))
+    for lead in (
+        "Authorization: Token ",
+        "Authorization: Digest x=",
+        "Cookie: sid=",
+        "Set-Cookie: a=b; sid=",
+    ):
+        value = word(30)
+        found.append(Secret(f"{lead}{value}; Path=/", value))
+    for kind in ("", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ", "PGP "):
+        value = word(64)
+        block = " BLOCK" if kind == "PGP " else ""
+        lines = "\n".join((word(62), value, word(20)))
+        begin, end = (
+            f"-----{side} {kind}PRIV" + f"ATE KEY{block}-----" for side in ("BEGIN", "END")
+        )
+        found.append(Secret(f"key:\n{begin}\n{lines}\n{end}\nafter", value))
+        found.append(Secret(f"{begin}\\n{lines}", value))
+    value = f"{word(9)}/{word(9)}/{word(22)}"
+    found.append(Secret("https://hooks.sl" + f"ack.com/services/{value}", value))
+    value = f"123456789/{word(60)}"
+    found.append(Secret("https://disc" + f"ord.com/api/webhooks/{value}", value))
+    value = word(40)
+    found.append(Secret(f"https://x.blob.example/c?sv=2022&sig={value}", value))
+    value = word(60)
+    found.append(Secret(f"https://s3.example/o?X-Amz-Signature={value}&x=1", value))
+    return found
+
+
+def contexts(token: str) -> list[str]:
+    """
+    Return texts in which a token may stand.
+    """
+    return [
+        token,
+        f"using {token} now",
+        f"'{token}'",
+        f"line\n{token}\nline",
+        f"repr \\n{token}\\n",
+        f"({token})",
+        f"key={token}&x=1",
+        f"<{token}>",
+        f"File \"a.py\", line 3, in f\n    call('{token}')\nValueError: {token}",
+    ]
+
+
+def all_secrets() -> list[Secret]:
+    """
+    Return every secret once.
+    """
+    return [*(Secret(token, token) for token in tokens()), *assigned(), *located()]
+
+
+#: Keys that are no names of secrets.
+PLAIN_KEYS = (
+    "author", "authors", "tokens_used", "token_count", "tokens", "max_tokens", "prompt_tokens", "total_tokens",
+    "token_limit", "token_type", "tokenizer", "session_count", "session_id", "keyboard", "monkey", "passenger",
+    "authorization_status", "authority", "authenticated", "key", "keys", "primary_key", "cache_key", "public_key",
+    "secretary", "password_length", "password_changed_at", "has_password", "is_secret", "bypass", "compass", "pass",
+    "passed", "first_pass", "hotkey", "sort_key", "input", "step", "cookie_count", "cost_per_token", "eos_token",
+    "turkey", "signature", "secret_name", "api_key_name", "", "1", "ключ",
+)  # fmt: skip
+#: Texts that hold no secret.
+PLAIN_TEXTS = (
+    "data.csv", "the quick brown fox", "step=3 of 10", "author: Jane Doe", "tokens_used=1234 token_count: 12",
+    "session_count=4", "keyboard: qwertz", "monkey=1", "passenger: 3", "authorization_status: granted",
+    "9fceb02d0ae598e95dc970b74767f19372d61af8", "0193a5f0-7b1c-7000-8000-0123456789ab",
+    "https://example.org/a/b?page=2&sort=name#top", "https://example.org:8080/img@2x.png", "git@github.com:org/repo.git",
+    "ssh://git@github.com/org/repo.git", "jane.doe@example.org", "sha256:" + "0123456789abcdef" * 4,
+    "/home/user/project/risk-assessment-for-customers/task-list_2026.csv", "sk-learn-style-names-are-kebab-case",
+    "Basic functionality works", "bearer of good news", "Invalid token: '}' at line 3", "def f(user: str, password: str)",
+    "Unexpected token: ','", "2026-11-22T00:42:17.123456Z INFO module.function: done in 3.2 s", "a == b", "x: int = 3",
+    "docker run -p 8080:80 image", "password=None", "C:\\Users\\me\\file.txt", "dGhpcyBpcyBhIGZpbGUgbmFtZQ.bin",
+    "IMG_20261122_004217-ABCDEF0123456789.jpg", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    "AAAAAAAAAAAAAAAAAAAAAAAA", "eyJ is how base64 of JSON begins", "--verbose yes --count 3", "http://[::1]:8080/x",
+    "1 + 1 = 2; ratio: 3:1", "press any key: ", "--token", "sk-", "AKIA", "://", "Bearer ", "",
+)  # fmt: skip
