@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
 from telemetry.config import TelemetryConfig
 from telemetry.model import ids
 from telemetry.model.errors import UsageError
-from telemetry.model.outcomes import Outcome, outcome_of
+from telemetry.model.outcomes import OUTCOMES, Outcome, outcome_of
 from telemetry.model.run import CommitSource, Status, parse_status
 from telemetry.runtime.context import current_context, enter, leave
 from telemetry.runtime.notices import notice
@@ -115,7 +115,7 @@ class RunContext:
             return
         runtime = self._client._runtime  # noqa: SLF001 (one module, one face)
         try:
-            runtime.emitter.event(run.part, event_type, payload)
+            runtime.emitter.event(run.part_bytes, event_type, payload)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
 
@@ -166,7 +166,7 @@ class RunContext:
 
     def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
         self._run = self._client._start(  # noqa: SLF001
-            self._names, self._trigger, dict(self._fields)
+            self._names, self._trigger, self._fields
         )
         self._outer = enter(self)
         return self
@@ -275,7 +275,7 @@ class TelemetryClient:
         A second end of the same run is one warning. An unknown status is recorded as ``failed``.
         """
         runtime = self._runtime
-        outcome = Outcome(_status(status))
+        outcome = _outcome(status)
         run = runtime.runs.take(run_id)
         if run is not None:
             runtime.recorder.end(run, outcome, fields)
@@ -429,7 +429,7 @@ class TelemetryClient:
             return
         outcome = outcome_of(error)
         if outcome.status is Status.SUCCESS and run.final_status is not None:
-            outcome = Outcome(run.final_status)
+            outcome = OUTCOMES[run.final_status]
         runtime.recorder.end(run, outcome, {})
 
     def _end_elsewhere(self, run_id: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
@@ -458,13 +458,13 @@ class TelemetryClient:
         return run_id
 
 
-def _status(status: object) -> Status:
+def _outcome(status: object) -> Outcome:
     """
-    Return the status a caller means; one that nobody knows is a failure.
+    Return what a caller's status means; one that nobody knows is a failure.
     """
     parsed = parse_status(status)
     if parsed is None:
         choices = ", ".join(member.value for member in Status)
         notice("status", f"status must be one of {choices} (got {str(status)[:80]!r}); took failed")
-        return Status.FAILED
-    return parsed
+        parsed = Status.FAILED
+    return OUTCOMES[parsed]

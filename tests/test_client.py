@@ -441,7 +441,8 @@ def test_a_forked_child_does_not_end_its_parent_s_run(client):
     assert stored[ctx.run_id]["status"] == "success"
     nested = next(row for row in stored.values() if row["job_type"] == "in the child")
     assert (nested["status"], nested["parent_run_id"]) == ("failed", ctx.run_id)
-    assert len({r.id for r in records(client)}) == len(records(client))
+    recorded = records(client)
+    assert len({r.id for r in recorded}) == len(recorded)
 
 
 def test_arguments_and_results_only_when_asked_for(client):
@@ -492,7 +493,8 @@ def test_an_event_may_come_from_a_destructor(client):
             gc.set_threshold(*old)
         gc.collect()
 
-    kinds = [r.event_type for r in records(client)]
+    recorded = records(client)
+    kinds = [r.event_type for r in recorded]
     assert kinds.count("step") == 200
     assert kinds.count("collected") == 200
-    assert len({r.id for r in records(client)}) == len(kinds)
+    assert len({r.id for r in recorded}) == len(recorded)

@@ -96,19 +96,19 @@ def new_event_id(now_us: int) -> str:
     Args:
         now_us: Microseconds since the epoch.
     """
-    millis = f"{now_us // 1000:012x}"
-    return f"{millis[:8]}-{millis[8:]}{_uuid_pool.draw()}"
+    millis = now_us // 1000
+    return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}{_uuid_pool.draw()}"
 
 
-def new_run_id(agent_name: str, second_text: str) -> str:
+def new_run_id(agent_name: str, time_text: str) -> str:
     """
     Return a run id as the original's readers know it: stamp, agent, 8 hex digits.
 
     Args:
-        second_text: The second in ISO form, "2026-11-22T00:42:17".
+        time_text: The time in ISO form, "2026-11-22T00:42:17.123456Z"; its second is taken.
     """
-    stamp = second_text.replace("-", "").replace(":", "")
-    return f"{stamp}Z-{agent_name}-{_run_id_pool.draw()}"
+    day, _, clock = time_text[:19].partition("T")
+    return f"{day.replace('-', '')}T{clock.replace(':', '')}Z-{agent_name}-{_run_id_pool.draw()}"
 
 
 def run_id_problem(run_id: object) -> str:

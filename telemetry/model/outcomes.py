@@ -33,7 +33,8 @@ class Outcome:
     error_details: Optional[str] = None
 
 
-SUCCESS = Outcome(Status.SUCCESS)
+#: The outcomes that say no more than a status.
+OUTCOMES = {status: Outcome(status) for status in Status}
 
 
 def outcome_of(error: Optional[BaseException]) -> Outcome:
@@ -41,7 +42,7 @@ def outcome_of(error: Optional[BaseException]) -> Outcome:
     Return how a run ended that this exception left; None is success.
     """
     if error is None:
-        return SUCCESS
+        return OUTCOMES[Status.SUCCESS]
     status = status_of(error)
     if status is Status.SUCCESS:
         return Outcome(status)

@@ -19,6 +19,7 @@ import msgspec
 from telemetry.model.codec import escape_marker
 from telemetry.model.ids import Clock, new_writer
 from telemetry.model.records import FORMAT_VERSION, Change, RecordType
+from telemetry.runtime.forkmark import fork_mark
 
 if TYPE_CHECKING:
     from telemetry.model.payload import PayloadEncoder
@@ -57,7 +58,6 @@ class Emitter:
         self._processors = tuple(processors)
         self.clock = Clock()
         self._event_types: dict[str, bytes] = {}
-        self._stamp = (-1, b"")
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -65,19 +65,21 @@ class Emitter:
         Become another writer; called in a child process, and once at the beginning.
         """
         self.pid = os.getpid()
+        self._mark = fork_mark()
         self.writer = new_writer()
         self._numbers = itertools.count(1)
-        self._event_head = self._head('"event"')
+        self._stamp = (-1, "", b"")
+        self._event_head = self._head('"event"').encode()
         self._heads = {
             COMMIT: self._head('"commit"'),
             **{change.value: self._head(f'"run","change":"{change.value}"') for change in Change},
         }
 
-    def _head(self, record_type: str) -> bytes:
+    def _head(self, record_type: str) -> str:
         """
         Return a line of this writer up to its number.
         """
-        return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'.encode()
+        return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'
 
     def event(self, run_part: bytes, event_type: str, payload: object) -> None:
         """
@@ -86,11 +88,11 @@ class Emitter:
         Args:
             run_part: The run's two keys, from `identity`.
         """
-        if os.getpid() != self.pid:  # a fork that went past Python's own hooks
+        if not self._mark[0]:
             self.after_fork()
         if self._processors:
             payload = self._process(event_type, payload)
-            if payload is _DROPPED:
+            if payload is DROPPED:
                 return
         data = self._encode_payload(payload)
         try:
@@ -105,7 +107,7 @@ class Emitter:
         body = b"%b%d%b%06dZ%b%b%b" % (
             self._event_head,
             next(self._numbers),
-            stamp[1],
+            stamp[2],
             now - second * 1_000_000,
             run_part,
             kind,
@@ -116,7 +118,7 @@ class Emitter:
             self._refused(line, second)
         self._written()
 
-    def change(self, kind: str, run_part: bytes, fields: bytes) -> int:
+    def change(self, kind: str, run_part: str, fields: str) -> int:
         """
         Record what happened to a run, or a commit.
 
@@ -132,32 +134,28 @@ class Emitter:
         self.change_at(now, kind, run_part, fields)
         return now
 
-    def change_at(self, now: int, kind: str, run_part: bytes, fields: bytes) -> None:
+    def change_at(self, now: int, kind: str, run_part: str, fields: str) -> None:
         """
         Record as `change` does, at a time already read from the clock.
         """
-        if os.getpid() != self.pid:
+        if not self._mark[0]:
             self.after_fork()
         second = now // 1_000_000
         stamp = self._stamp
         if stamp[0] != second:
             stamp = self._new_stamp(second)
-        body = b"%b%d%b%06dZ%b%b" % (
-            self._heads[kind],
-            next(self._numbers),
-            stamp[1],
-            now - second * 1_000_000,
-            run_part,
-            fields,
-        )
+        body = (
+            f"{self._heads[kind]}{next(self._numbers)}{stamp[1]}{now - second * 1_000_000:06d}Z"
+            f"{run_part}{fields}"
+        ).encode()
         line = body + b',"crc":"%08x"}\n' % crc32(body)
         if not self._append(line, second):
             self._refused(line, second)
         self._written()
 
-    def _new_stamp(self, second: int) -> tuple[int, bytes]:
-        text = self.clock.second_text(second)
-        stamp = (second, f'","timestamp":"{text}.'.encode())
+    def _new_stamp(self, second: int) -> tuple[int, str, bytes]:
+        text = f'","timestamp":"{self.clock.second_text(second)}.'
+        stamp = (second, text, text.encode())
         self._stamp = stamp
         return stamp
 
@@ -174,25 +172,24 @@ class Emitter:
     def _process(self, event_type: str, payload: Any) -> Any:
         for processor in self._processors:
             payload = processor(event_type, payload)
-            if payload is _DROPPED:
+            if payload is DROPPED:
                 break
         return payload
 
 
 #: What a processor's guard returns where the processor dropped the event.
-_DROPPED = object()
-DROPPED = _DROPPED
+DROPPED = object()
 
 
-def identity(event_id: str, run_id: str) -> bytes:
+def identity(event_id: str, run_id: str) -> str:
     """
     Return a run's keys as they stand in each of its lines, after the timestamp.
     """
-    return b'","event_id":%b,"run_id":%b' % (_encode(event_id), _encode(run_id))
+    return f'","event_id":"{event_id}","run_id":{_encode(run_id).decode()}'
 
 
-def encode_part(fields: Mapping[str, Any]) -> bytes:
+def encode_part(fields: Mapping[str, Any]) -> str:
     """
     Return plain fields as the rest of a line, with the comma before them; empty for none.
     """
-    return b"," + escape_marker(_encode(fields)[1:-1]) if fields else b""
+    return f",{escape_marker(_encode(fields)).decode()[1:-1]}" if fields else ""

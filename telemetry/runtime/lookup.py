@@ -56,7 +56,7 @@ class Lookup:
         Asks the database at most once for each id in a while, and never the journal.
         """
         text = str(run_id)[:255]
-        return identity(self._ask(text) or "", text)
+        return identity(self._ask(text) or "", text).encode()
 
     def event_id(self, run_id: object) -> Optional[str]:
         """

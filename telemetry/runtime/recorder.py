@@ -43,7 +43,7 @@ UNNAMED = "unnamed"
 
 #: What all runs of one agent, job, trigger and directory say alike: the agent's name as it is
 #: stored, and the fields as they stand in a line.
-Opening = tuple[str, bytes]
+Opening = tuple[str, str]
 _STARTED = Change.STARTED.value
 _UPDATED = Change.UPDATED.value
 _ENDED = Change.ENDED.value
@@ -96,30 +96,23 @@ class Recorder:
             trace_id: The trace it belongs to; empty to begin one.
         """
         emitter = self._emitter
-        now = emitter.clock.now_us()
+        clock = emitter.clock
+        now = clock.now_us()
+        start_time = clock.text(now)
         event_id = ids.new_event_id(now)
-        start_time = emitter.clock.text(now)
         trace_id = trace_id or event_id.replace("-", "")
         stored_name, opening = self._opening(agent_name, job_type, trigger_type)
-        opening += f',"start_time":"{start_time}","trace_id":"{trace_id}"'.encode()
+        opening = f'{opening},"start_time":"{start_time}","trace_id":"{trace_id}"'
         if parent_run_id:
             opening += encode_part({"parent_run_id": parent_run_id})
-        run_id = run_id or ids.new_run_id(stored_name, start_time[:19])
-        run = OpenRun(
-            event_id,
-            run_id,
-            trace_id,
-            part=identity(event_id, run_id),
-            opening=opening,
-            started_us=now,
-            started_mono_ns=time.monotonic_ns(),
-        )
-        said = b""
+        run_id = run_id or ids.new_run_id(stored_name, start_time)
+        part = identity(event_id, run_id)
+        run = OpenRun(event_id, run_id, trace_id, part, opening, now, time.monotonic_ns())
+        said = ""
         if fields:
-            accepted = self._accept_all(fields, run.values)
-            self._hold(run, accepted)
+            self._hold(run, self._accept_all(fields, run.values))
             said = encode_part(run.values)
-        emitter.change_at(now, _STARTED, run.part, run.opening + b',"status":"running"' + said)
+        emitter.change_at(now, _STARTED, part, f'{run.opening},"status":"running"{said}')
         return run
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
@@ -135,7 +128,7 @@ class Recorder:
         """
         Record that an open run is still alive.
         """
-        run.last_us = self._emitter.change(_UPDATED, run.part, b"")
+        run.last_us = self._emitter.change(_UPDATED, run.part, "")
 
     def end(self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
         """
@@ -148,14 +141,15 @@ class Recorder:
             "status": outcome.status.value,
             "end_time": clock.text(now),
             "duration_ms": elapsed_ms,
-            **run.values,
         }
         if outcome.error_summary:
             values.update(self._errors(outcome))
         if fields:
-            accepted = self._accept_all(fields, values)
+            accepted = self._accept_all(fields, run.values)
             self._hold(run, accepted)
             values.update(accepted)
+        if run.values:
+            values = {**run.values, **values}
         self._emitter.change_at(now, _ENDED, run.part, run.opening + encode_part(values))
 
     def end_elsewhere(
@@ -245,9 +239,9 @@ class Recorder:
             run.final_status = status
             del accepted["status"]
         if not self._opening_names.isdisjoint(accepted):
-            said = msgspec.json.decode(b"{" + run.opening[1:] + b"}")
+            said = msgspec.json.decode(f"{{{run.opening[1:]}}}")
             run.values = {**said, **run.values}
-            run.opening = b""
+            run.opening = ""
         if accepted:
             run.values = {**run.values, **accepted}
 

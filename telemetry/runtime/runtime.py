@@ -90,7 +90,7 @@ class Runtime:
         """
         run = self.runs.find(run_id)
         if run is not None:
-            return run.part
+            return run.part_bytes
         return self._lookup.part(run_id)
 
     def find(self, run_id: str) -> Optional[str]:
@@ -105,8 +105,8 @@ class Runtime:
         Return a run that nothing is known of, for an agent whose start could not be recorded.
         """
         now = self.emitter.clock.now_us()
-        run_id = f"error-{ids.new_run_id(agent_name, self.emitter.clock.text(now)[:19])}"
-        return OpenRun("", run_id, part=identity("", run_id), started_us=now)
+        run_id = f"error-{ids.new_run_id(agent_name, self.emitter.clock.text(now))}"
+        return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
 
     def contain(self, error: Exception) -> None:
         """
