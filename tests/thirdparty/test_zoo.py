@@ -8,7 +8,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,9 +16,9 @@ import pytest
 ZOO = Path(__file__).parent / "zoo.py"
 RUNS = 20
 EVENTS_PER_RUN = 10
-EXIT_S = 1.0
+EXIT_S = 0.5
 #: What the program takes beside the exit budget, on a machine that is busy with other things.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 ALONE = [
     "Raising",
@@ -59,7 +58,6 @@ def visit(telemetry_base, tmp_path, monkeypatch):
 
     def visit(*names):
         out = tmp_path / "good"
-        began = time.monotonic()
         done = subprocess.run(
             [sys.executable, ZOO, out, str(RUNS), *names],
             capture_output=True,
@@ -67,10 +65,9 @@ def visit(telemetry_base, tmp_path, monkeypatch):
             timeout=EXIT_S + PATIENCE_S,
             check=False,
         )
-        assert (done.returncode, done.stdout) == (0, "recorded\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "complete\n"), done.stderr
         assert "Traceback" not in done.stderr
         assert len(done.stderr) < 10_000 * len(names)
-        assert time.monotonic() - began < EXIT_S + PATIENCE_S
         return out.read_text().split()
 
     return visit
@@ -93,7 +90,7 @@ def complete(ids, captured_runs):
 
 
 @pytest.mark.parametrize("animal", ALONE)
-def test_a_hostile_sink_harms_nobody_else(animal, visit, captured_runs, telemetry_base, tmp_path):
+def test_a_hostile_sink_harms_nobody_else(animal, visit, captured_runs, telemetry_client, tmp_path):
     """
     Whatever it does, the program ends as if it were not there, and the other sinks are complete.
     """
@@ -101,7 +98,8 @@ def test_a_hostile_sink_harms_nobody_else(animal, visit, captured_runs, telemetr
 
     assert complete(ids, captured_runs) == RUNS * EVENTS_PER_RUN
     assert (tmp_path / animal).exists() or animal == "GarbageKeeper"
-    with closing(sqlite3.connect(telemetry_base / "db" / "telemetry.sqlite")) as connection:
+    assert telemetry_client.catch_up(PATIENCE_S)
+    with closing(sqlite3.connect(telemetry_client.config.db_path)) as connection:
         counted = connection.execute("SELECT count(*) FROM run_events WHERE event_type = 'step'")
         assert counted.fetchone() == (RUNS * EVENTS_PER_RUN,)
 

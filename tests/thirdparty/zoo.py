@@ -22,24 +22,42 @@ from telemetry.logs import RunHandler
 from telemetry.sinks import Cursor
 
 EVENTS_PER_RUN = 10
+PATIENCE_S = 30.0
 
 
 class Good:
     """
-    Keeps what it is given.
+    Keeps what it is given, and knows which runs have ended.
     """
 
     name = "good"
 
     def __init__(self, path):
         self.path = path
+        self.ended = set()
+        self.has_news = threading.Event()
 
     def write(self, batch, cursor, /):
         with self.path.open("a") as file:
             file.writelines(f"{record.id}\n" for record in batch)
+        self.ended.update(record.run_id for record in batch if record.change == "ended")
+        self.has_news.set()
 
     def close(self):
         pass
+
+    def has_all(self, runs, timeout_s):
+        """
+        Wait until the ends of these runs have come.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not runs <= self.ended:
+            self.has_news.clear()
+            if runs <= self.ended:
+                break
+            if not self.has_news.wait(max(0.0, deadline - time.monotonic())):
+                return False
+        return True
 
 
 class Animal:
@@ -242,7 +260,7 @@ class Closing(Animal):
 
 def main(out, run_count, *names):
     """
-    Record runs, and say that the program came to its end.
+    Record runs, and say whether the good sink was given all of them.
     """
     # What the application logs becomes events; what a sink logs must not.
     logging.getLogger().addHandler(RunHandler())
@@ -258,11 +276,13 @@ def main(out, run_count, *names):
     client = TelemetryClient(plugins=[Plugin()])
     for animal in animals:
         animal.client = client
+    visits = set()
     for number in range(int(run_count)):
         with client.track_run("zoo", "visit") as run:
+            visits.add(run.run_id)
             for step in range(EVENTS_PER_RUN):
                 run.log_event("step", {"number": number, "step": step})
-    print("recorded")
+    print("complete" if good.has_all(visits, PATIENCE_S) else "incomplete")
 
 
 if __name__ == "__main__":
