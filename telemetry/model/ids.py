@@ -8,6 +8,7 @@ A record's id is its writer, drawn at random per process, and a number that coun
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -107,8 +108,12 @@ def new_run_id(agent_name: str, time_text: str) -> str:
     Args:
         time_text: The time in ISO form, "2026-11-22T00:42:17.123456Z"; its second is taken.
     """
-    day, _, clock = time_text[:19].partition("T")
-    return f"{day.replace('-', '')}T{clock.replace(':', '')}Z-{agent_name}-{_run_id_pool.draw()}"
+    return f"{_stamp(time_text[:19])}Z-{agent_name}-{_run_id_pool.draw()}"
+
+
+@functools.lru_cache(maxsize=16)
+def _stamp(second_text: str) -> str:
+    return second_text.replace("-", "").replace(":", "")
 
 
 def run_id_problem(run_id: object) -> str:
@@ -170,5 +175,7 @@ class Clock:
         """
         Return a time as ISO 8601 in UTC with microseconds and Z.
         """
-        second, micro = divmod(now_us, 1_000_000)
-        return f"{self.second_text(second)}.{micro:06d}Z"
+        second = now_us // 1_000_000
+        cached = self._cached
+        text = cached[1] if cached[0] == second else self.second_text(second)
+        return f"{text}.{now_us - second * 1_000_000:06d}Z"

@@ -50,9 +50,9 @@ def parse_status(text: object) -> Optional[Status]:
     """
     Return the status that a text means, case and outer spaces ignored; None for an unknown one.
     """
-    if isinstance(text, Status):
-        return text
-    return _STATUSES.get(text.strip().lower()) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    return _STATUSES.get(text) or _STATUSES.get(text.strip().lower())
 
 
 class TriggerType(str, Enum):

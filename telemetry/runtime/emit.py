@@ -68,7 +68,7 @@ class Emitter:
         self._mark = fork_mark()
         self.writer = new_writer()
         self._numbers = itertools.count(1)
-        self._stamp = (-1, "", b"")
+        self._stamp = (-1, b"")
         self._event_head = self._head('"event"').encode()
         self._heads = {
             COMMIT: self._head('"commit"'),
@@ -107,7 +107,7 @@ class Emitter:
         body = b"%b%d%b%06dZ%b%b%b" % (
             self._event_head,
             next(self._numbers),
-            stamp[2],
+            stamp[1],
             now - second * 1_000_000,
             run_part,
             kind,
@@ -131,31 +131,26 @@ class Emitter:
             The record's time in microseconds since the epoch.
         """
         now = self.clock.now_us()
-        self.change_at(now, kind, run_part, fields)
+        self.change_at(now, self.clock.text(now), kind, run_part, fields)
         return now
 
-    def change_at(self, now: int, kind: str, run_part: str, fields: str) -> None:
+    def change_at(self, now: int, time_text: str, kind: str, run_part: str, fields: str) -> None:
         """
         Record as `change` does, at a time already read from the clock.
         """
         if not self._mark[0]:
             self.after_fork()
-        second = now // 1_000_000
-        stamp = self._stamp
-        if stamp[0] != second:
-            stamp = self._new_stamp(second)
         body = (
-            f"{self._heads[kind]}{next(self._numbers)}{stamp[1]}{now - second * 1_000_000:06d}Z"
-            f"{run_part}{fields}"
+            f'{self._heads[kind]}{next(self._numbers)}","timestamp":"{time_text}{run_part}{fields}'
         ).encode()
         line = body + b',"crc":"%08x"}\n' % crc32(body)
+        second = now // 1_000_000
         if not self._append(line, second):
             self._refused(line, second)
         self._written()
 
-    def _new_stamp(self, second: int) -> tuple[int, str, bytes]:
-        text = f'","timestamp":"{self.clock.second_text(second)}.'
-        stamp = (second, text, text.encode())
+    def _new_stamp(self, second: int) -> tuple[int, bytes]:
+        stamp = (second, f'","timestamp":"{self.clock.second_text(second)}.'.encode())
         self._stamp = stamp
         return stamp
 

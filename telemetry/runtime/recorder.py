@@ -112,7 +112,8 @@ class Recorder:
         if fields:
             self._hold(run, self._accept_all(fields, run.values))
             said = encode_part(run.values)
-        emitter.change_at(now, _STARTED, part, f'{run.opening},"status":"running"{said}')
+        opened = f'{run.opening},"status":"running"{said}'
+        emitter.change_at(now, start_time, _STARTED, part, opened)
         return run
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
@@ -137,9 +138,10 @@ class Recorder:
         elapsed_ms = (time.monotonic_ns() - run.started_mono_ns) // 1_000_000
         clock = self._emitter.clock
         now = clock.now_us()
+        end_time = clock.text(now)
         values: dict[str, Any] = {
             "status": outcome.status.value,
-            "end_time": clock.text(now),
+            "end_time": end_time,
             "duration_ms": elapsed_ms,
         }
         if outcome.error_summary:
@@ -150,7 +152,8 @@ class Recorder:
             values.update(accepted)
         if run.values:
             values = {**run.values, **values}
-        self._emitter.change_at(now, _ENDED, run.part, run.opening + encode_part(values))
+        ended = run.opening + encode_part(values)
+        self._emitter.change_at(now, end_time, _ENDED, run.part, ended)
 
     def end_elsewhere(
         self, event_id: str, run_id: str, outcome: Outcome, fields: Mapping[str, Any]
@@ -160,14 +163,15 @@ class Recorder:
         """
         clock = self._emitter.clock
         now = clock.now_us()
+        end_time = clock.text(now)
         values = {
             "status": outcome.status.value,
-            "end_time": clock.text(now),
+            "end_time": end_time,
             **self._errors(outcome),
             **self._accept_all(fields, {}),
         }
         part = identity(event_id, run_id)
-        self._emitter.change_at(now, _ENDED, part, encode_part(values))
+        self._emitter.change_at(now, end_time, _ENDED, part, encode_part(values))
 
     def commit(self, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """
