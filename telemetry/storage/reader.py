@@ -212,6 +212,9 @@ class Reader:
             "SELECT count(*) AS runs FROM agent_runs WHERE start_time >= ?",
             [day_ago.strftime("%Y-%m-%dT%H:%M:%S.%fZ")],
         )
+        pending = self._one(
+            "SELECT count(*) AS runs FROM agent_runs WHERE api_posted = 0 AND status <> 'running'"
+        )
         mean = self._one("SELECT avg(duration_ms) AS ms FROM agent_runs")
         p95 = self._one(_P95_SQL)
         return {
@@ -219,6 +222,7 @@ class Reader:
             "status_counts": {row["status"]: row["runs"] for row in by_status},
             "agents": {row.pop("agent_name"): row for row in agents},
             "recent_24h": recent["runs"] if recent else 0,
+            "pending_api_posts": pending["runs"] if pending else 0,
             "mean_duration_ms": mean["ms"] if mean else None,
             "p95_duration_ms": p95["duration_ms"] if p95 else None,
         }
