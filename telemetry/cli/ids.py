@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: Longest id of a caller's own that is shown whole.
-MAX_OWN_LENGTH = 12
+MAX_OWN_LENGTH = 24
 SHORT_LENGTH = 8
+#: Of an event id: the millisecond and the number within it; what follows is one process's.
+EVENT_ID_LENGTH = 18
 _UUID_DASHES = (8, 13, 18, 23)
 
 LAST = "@last"
@@ -20,12 +22,14 @@ LAST_FAILED = "@last-failed"
 def short_id(run_id: str, event_id: str) -> str:
     """
     Return a short name of a run: the random end of its id, or the id itself where it is short.
+
+    A long id of a caller's own is replaced by the beginning of the run's key.
     """
     if _is_generated(run_id):
         return run_id[-SHORT_LENGTH:]
     if 0 < len(run_id) <= MAX_OWN_LENGTH:
         return run_id
-    return event_id[-SHORT_LENGTH:] if _is_uuid(event_id) else run_id or event_id
+    return event_id[:EVENT_ID_LENGTH] if _is_uuid(event_id) else run_id or event_id
 
 
 def short_ids(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from telemetry.cli.main import COMMANDS
+
+HOSTILE = "evil\x1b[31m\x1b]0;title\x07\u202e\x9bname"
+TIMEOUT_S = 60
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX descriptors")
+
+#: Every command that answers, with what it needs.
+READING = (
+    ["runs"],
+    ["show", "@last"],
+    ["events", "@last"],
+    ["tail"],
+    ["stats"],
+    ["config"],
+    ["plugins"],
+    ["recover", "--check-only"],
+)
+
+
+def test_help_names_every_command_and_exit_code(telemetry):
+    """
+    The help page lists the commands and what the exit codes mean, and makes nothing.
+    """
+    done = telemetry("--help")
+
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+    assert "130  interrupted" in done.stdout
+    assert not telemetry.base.exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_the_shared_options(name):
+    """
+    --base-dir, --json, --utc and --no-color stand before a command or behind it.
+    """
+    from click.testing import CliRunner
+
+    from telemetry.cli.main import cli
+
+    done = CliRunner().invoke(cli, [name, "--help"])
+
+    assert done.exit_code == 0
+    assert all(f"--{option}" in done.output for option in ("base-dir", "json", "utc", "no-color"))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["rnus"], "there is no command 'rnus'; did you mean 'runs'?"),
+        (["runs", "--limit", "x"], "'x' is not a valid integer"),
+        (["runs", "--since", "soonish"], "must be a time like 90s"),
+        (["runs", "--status", "good"], "must be one of running, success"),
+        (["runs", "--watch"], "--watch must have a terminal"),
+        (["show"], "Missing argument 'RUN'"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_what_is_not_understood_exits_with_2(telemetry, args, words):
+    """
+    A wrong line is an error that says the rule and the value, and where the help is.
+    """
+    done = telemetry.ask(*args)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "--help" in done.stderr
+    assert not done.stdout
+
+
+def test_the_version_is_said(telemetry):
+    """
+    --version answers and nothing else happens.
+    """
+    assert telemetry("--version").stdout.startswith("telemetry ")
+
+
+def test_a_base_directory_that_is_missing_exits_with_3(telemetry, tmp_path):
+    """
+    A directory named on the line is not made by looking at it.
+    """
+    missing = tmp_path / "missing"
+
+    for command in ("runs", "stats", "tail", "recover"):
+        done = telemetry(command, "--base-dir", missing)
+
+        assert done.returncode == 3
+        assert str(missing) in done.stderr
+    assert not missing.exists()
+
+
+def test_a_base_directory_that_is_a_file_exits_with_an_error(telemetry, tmp_path):
+    """
+    A file in the place of the directory is no traceback.
+    """
+    place = tmp_path / "file"
+    place.write_text("x")
+
+    done = telemetry("init", "--base-dir", place)
+
+    assert done.returncode == 4
+    assert str(place) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_base_directory_has_no_runs(telemetry):
+    """
+    Before the first run the list is empty, which is fine, and the way on is said.
+    """
+    done = telemetry("runs")
+
+    assert done.returncode == 0
+    assert "telemetry demo" in done.stderr
+
+
+@pytest.mark.parametrize("args", READING, ids=lambda args: args[0])
+def test_every_answer_is_json_on_demand(recorded, args):
+    """
+    With --json standard output is JSON only: one document, or a line each from tail.
+    """
+    import json
+
+    done = recorded.ask("--json", *args)
+
+    assert done.returncode == 0
+    documents = done.stdout.splitlines() if args[0] == "tail" else [done.stdout]
+    assert documents
+    assert all(isinstance(json.loads(text), dict) for text in documents)
+
+
+@pytest.mark.parametrize("args", READING, ids=lambda args: args[0])
+def test_nothing_is_coloured_in_a_pipe(recorded, args):
+    """
+    Output that is piped has no escape sequence, and hostile text none either.
+    """
+    done = recorded.ask(*args)
+
+    assert done.returncode == 0
+    assert not {"\x1b", "\x9b", "\u202e", "\x07"} & set(done.stdout + done.stderr)
+
+
+def test_hostile_names_are_shown_as_escapes(recorded):
+    """
+    A name made of escape sequences is readable and harmless, in a table and in JSON.
+    """
+    table, document = recorded.ask("runs").stdout, recorded.ask("runs", "--json").stdout
+
+    assert "evil\\x1b[31m\\x1b]0;title\\x07\\u202e\\x9bname" in table
+    assert "\\u001b[31m" in document
+    assert HOSTILE in [run["agent_name"] for run in recorded.json("runs")["runs"]]
+
+
+def test_force_color_colours_a_pipe_and_no_color_wins(recorded):
+    """
+    FORCE_COLOR asks for colours, NO_COLOR and --no-color forbid them.
+    """
+    forced = {"FORCE_COLOR": "1"}
+
+    assert "\x1b[" in recorded.ask("runs", **forced).stdout
+    assert "\x1b[" not in recorded.ask("runs", **forced, NO_COLOR="1").stdout
+    assert "\x1b[" not in recorded.ask("runs", "--no-color", **forced).stdout
+
+
+@posix_only
+@pytest.mark.parametrize("args", [["runs", "--limit", "0"], ["--help"], ["config"], ["tail", "-f"]])
+def test_a_broken_pipe_is_quiet(recorded, args):
+    """
+    A reader that goes away, as head does, ends the command without a word.
+    """
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            recorded.command(*args),
+            env=recorded.env(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+    assert done.returncode == 141
+    assert not done.stderr
+
+
+@posix_only
+def test_closed_descriptors_are_no_failure(recorded):
+    """
+    A command started without standard error, or output, still does its work.
+    """
+    words = " ".join(recorded.command("runs"))
+    for closed in ("2>&-", ">&-"):
+        done = subprocess.run(
+            ["sh", "-c", f"{words} {closed}"],
+            env=recorded.env(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+        assert done.returncode == 0
+        assert "Traceback" not in done.stderr
+
+
+@posix_only
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_an_output_that_is_full_is_an_error(recorded):
+    """
+    An answer that could not be written is not reported as success.
+    """
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = recorded("runs", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+
+    assert done.returncode == 4
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_poor_encoding_is_no_failure(recorded, encoding):
+    """
+    Signs that the encoding lacks are replaced, in a table and in a tree.
+    """
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = recorded("runs", env=env, encoding=encoding)
+
+    assert done.returncode == 0
+    assert "+ success" in done.stdout
+
+
+def test_a_plugin_that_cannot_be_read_leaves_help_alone(telemetry, tmp_path):
+    """
+    A base directory of nonsense does not take the help page away.
+    """
+    done = telemetry("--base-dir", "http://nowhere", "--help")
+
+    assert done.returncode == 0
+    assert "Commands:" in done.stdout
+
+
+def test_importing_the_frame_loads_no_library():
+    """
+    The start of the command line imports neither rich nor what records.
+    """
+    heavy = ("rich", "attrs", "msgspec", "structlog", "pluggy", "sqlalchemy", "telemetry.config")
+    code = f"import sys, telemetry.cli.main; print([n for n in {heavy!r} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT_S
+    )
+
+    assert done.stdout.strip() == "[]"
