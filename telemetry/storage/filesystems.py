@@ -33,7 +33,7 @@ def is_local(kind: str) -> bool:
     """
     Return whether a kind of file system is known to be this machine's own.
     """
-    return kind in LOCAL_KINDS
+    return kind.lower() in LOCAL_KINDS
 
 
 def file_system(directory: Path, mounts: Path = _MOUNTS) -> str:

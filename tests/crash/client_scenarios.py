@@ -11,7 +11,11 @@ from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
 from telemetry.storage.recovery import check, differences, rebuild
 from telemetry.storage.segments import SegmentReader
+from telemetry_plugins import git_linker, sqlite
 from telemetry_plugins.ndjson import NdjsonJournal
+
+#: Imported before anything is forked: each process begins with all of it.
+PLUGINS = (git_linker, sqlite)
 
 FINISH_S = 60.0
 

@@ -16,7 +16,7 @@ from telemetry_plugins.ndjson import NdjsonJournal
 DAY = 86_400
 
 _PROGRAM = """
-import errno, json, os, resource, subprocess, sys
+import errno, fcntl, json, os, resource, subprocess, sys
 from pathlib import Path
 from telemetry.model.codec import encode_line
 from telemetry_plugins.ndjson import NdjsonJournal

@@ -5,6 +5,7 @@ Making and opening files that others append to.
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_root_that_is_missing(tmp_path, monkeypatch):
     def mkdir(*_arguments, **_options):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
-    monkeypatch.setattr(os, "mkdir", mkdir)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
 
     with pytest.raises(FileNotFoundError):
         make_private_directory(tmp_path / "a")

@@ -35,6 +35,13 @@ def line(number, size=0):
     )
 
 
+def short_line(number):
+    """
+    Return a line that is as short as can be, where each byte is tried.
+    """
+    return encode_line("event", id=f"aa-{number}", timestamp="t")
+
+
 def header(segment_id="5e95e95e95e95e95"):
     """
     Return a segment's first line.
@@ -257,20 +264,19 @@ def test_truncation_at_every_byte(tmp_path):
     """
     Of a file cut anywhere, and then appended to, every record that is whole is found and no other.
     """
-    lines = [line(number, number % 7) for number in range(50)]
-    content = file_of(tmp_path, *lines).read_bytes()
+    lines = [short_line(number) for number in range(50)]
+    path = file_of(tmp_path, *lines)
     ends = [len(header()) + sum(map(len, lines[: number + 1])) for number in range(50)]
     reader = SegmentReader(tmp_path)
+    segment = only(reader)
 
-    for cut in range(len(header()), len(content) + 1):
-        (tmp_path / NAME).write_bytes(content[:cut])
-        intact = [number for number, end in enumerate(ends) if end <= cut]
-        assert read_on(reader, only(reader))[0] == intact
-        (tmp_path / NAME).write_bytes(content[:cut] + b"\n" + line(99))
+    for cut in range(path.stat().st_size, len(header()) - 1, -1):
+        os.truncate(path, cut)
+        assert read_on(reader, segment)[0] == [n for n, end in enumerate(ends) if end <= cut]
+        with path.open("ab") as file:
+            file.write((b"\n" if cut % 2 else b"") + short_line(99))
         whole = [number for number, end in enumerate(ends) if end - 1 <= cut]
-        assert read_on(reader, only(reader))[0] == [*whole, 99]
-        (tmp_path / NAME).write_bytes(content[:cut] + line(99))
-        assert read_on(reader, only(reader))[0] == [*whole, 99]
+        assert read_on(reader, segment)[0] == [*whole, 99]
 
 
 def test_truncation_inside_the_header(tmp_path):
@@ -283,12 +289,12 @@ def test_truncation_inside_the_header(tmp_path):
         assert read_on(reader, only(reader))[0] == [1, 2]
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x20, 0x80, 0xFF])
+@pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])
 def test_flip_of_every_byte(tmp_path, mask):
     """
     One wrong byte harms at most the lines it belongs to; no wrong record is ever made of it.
     """
-    lines = [header(), *(line(number) for number in range(20))]
+    lines = [header(), *(short_line(number) for number in range(20))]
     content = b"".join(lines)
     owner = [number - 1 for number, whole in enumerate(lines) for _ in whole]
     path = tmp_path / NAME
@@ -296,7 +302,8 @@ def test_flip_of_every_byte(tmp_path, mask):
 
     for position, byte in enumerate(content):
         path.write_bytes(content[:position] + bytes([byte ^ mask]) + content[position + 1 :])
-        numbers, _, damage = read_on(reader, only(reader))
+        segment = only(reader) if position <= len(header()) else segment
+        numbers, _, damage = read_on(reader, segment)
         assert set(range(20)) - {owner[position]} <= set(numbers)
         assert set(numbers) <= set(range(20))
         assert len(numbers) == len(set(numbers))
