@@ -35,9 +35,9 @@ REST_MARKER = f"{MARKER_START}rest]"
 #: Candidates looked at in one text, each secret found counting as several: a bound of time.
 MAX_EFFORT = 20_000
 FOUND_EFFORT = 4
-#: Texts up to this length are looked at again after a change, a few times at the most.
+#: Texts up to this length with a candidate in them are gone over this many times.
 MAX_SETTLED_CHARS = 16_384
-MAX_PASSES = 4
+PASSES = 3
 #: Every shape without `=`, `:` and a blank is at least as long as this.
 SHORT_CHARS = 12
 #: Verdicts on keys that are remembered.
@@ -145,13 +145,10 @@ class Scrubber:
 
     def _settle(self, text: str, search: Search) -> str:
         """
-        Scrub until nothing changes: what is taken out may bring a name and another value together.
+        Scrub a few times: what is taken out may bring a name and another value together.
         """
-        for _ in range(MAX_PASSES):
-            scrubbed = self._scrub_shapes(text, search)
-            if scrubbed == text or len(text) > MAX_SETTLED_CHARS:
-                return scrubbed
-            text = scrubbed
+        for _ in range(PASSES if len(text) <= MAX_SETTLED_CHARS else 1):
+            text = self._scrub_shapes(text, search)
         return text
 
     def _scrub_shapes(self, text: str, search: Search) -> str:
@@ -165,7 +162,7 @@ class Scrubber:
             position = at + 1
             effort += 1
             found = self._finders[text[at]](text, at, self.is_secret_key)
-            if found is None or found.end <= done:
+            if found is None:
                 continue
             position = found.end
             if not found.rule or text[found.start : found.end] in self._allowed:

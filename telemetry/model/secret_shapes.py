@@ -259,10 +259,8 @@ def find_userinfo(text: str, at: int, judge: Judge) -> Optional[Found]:
     Find the password, or the token in its place, before the host of a URL.
     """
     match = _USERINFO.match(text, at + 1)
-    if match is None:
-        return None
-    info = match[1][:-1]
-    if info.startswith(MARKER_START) or _PORT.match(info):
+    info = match[1][:-1] if match else ""
+    if match is None or info.startswith(MARKER_START) or _PORT.match(info):
         return None
     if ":" not in info and len(info) < _MIN_BARE_TOKEN_CHARS:
         return None
