@@ -26,13 +26,13 @@ from telemetry.storage.cursors import advance, read_cursors
 from telemetry.storage.filesystems import file_system
 from telemetry.storage.handles import Handle
 from telemetry.storage.migrations import create_missing_indexes, migrate
-from telemetry.storage.rows import apply, find_refused
+from telemetry.storage.rows import apply_all_but
 from telemetry.storage.sqlite import (
     MalformedDatabaseError,
     checkpoint,
-    concerns_the_database,
     connect,
     identity,
+    immediate,
     journal_mode,
     translated,
     wal_bytes,
@@ -138,36 +138,16 @@ class SqliteSink:
     def _commit(
         self, connection: sqlite3.Connection, batch: Sequence[Record], cursor: Cursor
     ) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with immediate(connection):
             if cursor.segment:
                 advance(connection, self.name, cursor, self._handed_out)
-            self._apply(connection, batch)
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-
-    def _apply(self, connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
-        """
-        Write the rows. Invariant: a value that cannot be stored costs its own record and no other.
-        """
-        try:
-            apply(connection, batch)
-        except Exception as error:
-            if concerns_the_database(error):
-                raise
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            refused = find_refused(connection, batch)
-            if not refused:
-                raise
-            raise PermanentSinkError(
-                f"a record must hold values that SQLite stores (got {error!r} in"
-                f" {', '.join(refused[:3])}); it is kept among the dead letters",
-                record_ids=refused,
-            ) from error
+            refused = apply_all_but(connection, batch)
+            if refused:
+                raise PermanentSinkError(
+                    f"a record must hold values that SQLite stores (got {refused!r}); it is kept"
+                    " among the dead letters",
+                    record_ids=refused,
+                )
 
     def _current(self) -> sqlite3.Connection:
         """
@@ -231,7 +211,7 @@ class SqliteSink:
             ) from error
         with translated(self._path):
             aside = move_aside(self._path, broken)
-        if aside is not None:
+        if aside is not None:  # pragma: no branch (else another process was faster just now)
             self._rebuilds.append(now)
             self._is_rebuilding = True
             notice(

@@ -36,10 +36,11 @@ def move_aside(
     for suffix in SIDECARS:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(f"{target}{suffix}")
-    with contextlib.suppress(FileNotFoundError):
+    try:
         path.replace(target)
-        return target
-    return None
+    except FileNotFoundError:  # pragma: no cover (another process moved it just now)
+        return None
+    return target
 
 
 def swap_in(path: Path, successor: Path, *, label: str = "corrupted") -> Optional[Path]:

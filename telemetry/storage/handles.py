@@ -88,7 +88,7 @@ class Handle:
         connection, self._connection, self._file = self._connection, None, None
         if connection is None:
             return
-        if self._owner[0] != os.getpid():
+        if self._owner[0] != os.getpid():  # pragma: no cover (runs in a forked child)
             _park(connection)
             return
         with contextlib.suppress(sqlite3.Error):
@@ -100,7 +100,7 @@ class Handle:
     def _after_fork_in_parent(self) -> None:
         self._lock.release()
 
-    def _after_fork_in_child(self) -> None:
+    def _after_fork_in_child(self) -> None:  # pragma: no cover (runs in a forked child)
         self._lock = threading.RLock()
         self.drop()
 
@@ -109,13 +109,13 @@ def _here() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-def _park(connection: sqlite3.Connection) -> None:
+def _park(connection: sqlite3.Connection) -> None:  # pragma: no cover (runs in a forked child)
     if not _parked:
         atexit.register(_leak_parked)
     _parked.append(connection)
 
 
-def _leak_parked() -> None:
+def _leak_parked() -> None:  # pragma: no cover (runs in a forked child)
     """
     Outlive the interpreter's own clearing-up, which would close them.
     """
@@ -149,7 +149,7 @@ def _after_fork_in_parent() -> None:
         _held_for_fork.pop()._after_fork_in_parent()  # noqa: SLF001
 
 
-def _after_fork_in_child() -> None:
+def _after_fork_in_child() -> None:  # pragma: no cover (runs in a forked child)
     _held_for_fork.clear()
     for handle in list(_handles):
         handle._after_fork_in_child()  # noqa: SLF001

@@ -18,18 +18,17 @@ from telemetry.storage.aside import SIDECARS, free_name, swap_in
 from telemetry.storage.cursors import set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.migrations import create_missing_indexes, migrate
-from telemetry.storage.rows import apply, find_refused, load_fold
+from telemetry.storage.rows import apply_all_but, load_fold
 from telemetry.storage.sqlite import (
-    concerns_the_database,
     connect,
     connect_read_only,
+    immediate,
     translated,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from telemetry.model.records import Record
     from telemetry.sinks import Cursor, Journal
 
 #: One transaction a piece: large ones save little more, and take memory.
@@ -85,7 +84,8 @@ def rebuild(
     begun = time.monotonic()
     successor = free_name(db_path, "rebuilding")
     try:
-        with translated(successor), contextlib.closing(_scratch(successor)) as connection:
+        with translated(successor), contextlib.closing(connect(successor)) as connection:
+            _prepare(connection)
             counts = _fill(connection, journal, sink, progress)
             create_missing_indexes(connection)
             run_count = connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
@@ -129,7 +129,8 @@ def differences(db_path: Path, journal: Journal) -> list[str]:
     """
     successor = free_name(db_path, "checking")
     try:
-        with translated(successor), contextlib.closing(_scratch(successor)) as connection:
+        with translated(successor), contextlib.closing(connect(successor)) as connection:
+            _prepare(connection)
             _fill(connection, journal, "", None)
         with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
             connection.execute("ATTACH ? AS told", (f"{successor.absolute().as_uri()}?mode=ro",))
@@ -146,21 +147,15 @@ class _Counts:
     refused: list[str] = attrs.field(factory=list)
 
 
-def _scratch(path: Path) -> sqlite3.Connection:
+def _prepare(connection: sqlite3.Connection) -> None:
     """
-    Open a new database that nobody else has: no log, no waiting for the disk.
+    Make the tables of a new database that nobody else has: no log, no waiting for the disk.
     """
-    connection = connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode = MEMORY").fetchone()
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
-        connection.execute("PRAGMA cache_size = -65536")
-        migrate(connection, with_indexes=False)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    connection.execute("PRAGMA journal_mode = MEMORY").fetchone()
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+    connection.execute("PRAGMA cache_size = -65536")
+    migrate(connection, with_indexes=False)
 
 
 def _fill(
@@ -177,11 +172,10 @@ def _fill(
             if chunk.cursor.offset == (cursor.offset if cursor else 0):
                 break
             records = [record for record in chunk.records if record.record_type != _SEGMENT]
-            connection.execute("BEGIN")
-            counts.refused += _apply(connection, records)
-            if sink:
-                set_cursor(connection, sink, chunk.cursor)
-            connection.execute("COMMIT")
+            with immediate(connection):
+                counts.refused += apply_all_but(connection, records)
+                if sink:
+                    set_cursor(connection, sink, chunk.cursor)
             done += chunk.cursor.offset - chunk.cursor.start
             cursor = chunk.cursor
             counts.records += len(records)
@@ -190,23 +184,6 @@ def _fill(
             if progress is not None:
                 progress(done, total)
     return counts
-
-
-def _apply(connection: sqlite3.Connection, records: Sequence[Record]) -> list[str]:
-    """
-    Write a piece's rows; return the ids of the records that cannot be.
-    """
-    connection.execute("SAVEPOINT piece")
-    try:
-        apply(connection, records)
-    except Exception as error:
-        if concerns_the_database(error):
-            raise
-        connection.execute("ROLLBACK TO piece")
-        return find_refused(connection, records)
-    finally:
-        connection.execute("RELEASE piece")
-    return []
 
 
 def _check_folds(connection: sqlite3.Connection) -> list[str]:

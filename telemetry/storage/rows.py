@@ -89,25 +89,31 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
         _purge_late(connection, {record.event_id for record in batch})
 
 
-def find_refused(connection: sqlite3.Connection, batch: Iterable[Record]) -> list[str]:
+def apply_all_but(connection: sqlite3.Connection, batch: Sequence[Record]) -> dict[str, Exception]:
     """
-    Return the ids of the records that cannot be written, each tried alone.
+    Write a batch's rows, leaving out the records that cannot be written.
 
-    Leaves the transaction with the others' rows in it; the caller rolls it back.
+    Invariant: a value that cannot be stored costs its own record and no other; what concerns the
+    database costs no record anything.
+
+    Returns:
+        Why, by the ids of the records that were left out; nearly always empty.
     """
-    refused = []
-    for record in batch:
-        connection.execute("SAVEPOINT one_record")
-        try:
-            apply(connection, [record])
-        except Exception as error:
-            # Whatever one record does, no other is to suffer; a full disk is no record's fault.
-            if concerns_the_database(error):
-                raise
-            connection.execute("ROLLBACK TO one_record")
-            refused.append(record.id)
-        connection.execute("RELEASE one_record")
-    return refused
+    connection.execute("SAVEPOINT batch")
+    try:
+        apply(connection, batch)
+    except Exception as error:
+        if concerns_the_database(error):
+            raise
+        connection.execute("ROLLBACK TO batch")
+        if len(batch) == 1:
+            return {batch[0].id: error}
+        refused: dict[str, Exception] = {}
+        for record in batch:
+            refused.update(apply_all_but(connection, [record]))
+        return refused
+    connection.execute("RELEASE batch")
+    return {}
 
 
 def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -152,12 +152,25 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=STATEMENT_CACHE_SIZE,
         )
-        try:
-            connection.execute("PRAGMA query_only = ON")
-        except BaseException:
-            connection.close()
-            raise
+        connection.execute("PRAGMA query_only = ON")
         return connection
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """
+    Hold the write lock from the first statement on; commit at the end, or leave nothing behind.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors SQLite has rolled back by itself.
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
 
 
 def wanted_journal_mode(path: Path) -> str:
@@ -212,10 +225,8 @@ def _create(path: Path) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        try:
+        with suppress(FileExistsError):  # another process was faster
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            return  # another process was faster
 
 
 def _refuse_what_is_not_ours(path: Path) -> None:

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from telemetry.model.codec import decode_line, encode_line
-from telemetry.model.errors import CursorMovedError, PermanentSinkError
+from telemetry.model.errors import CursorMovedError, PermanentSinkError, TransientSinkError
 from telemetry.sinks import Cursor, CursorKeeper, Sink
 from telemetry.storage.ddl import TABLES
+from telemetry.storage.rows import apply_all_but
+from telemetry.storage.sqlite import connect
 from telemetry_plugins.sqlite import SqliteSink, telemetry_register_sinks
 
 NOWHERE = Cursor("", 0)
@@ -382,6 +384,62 @@ def test_closed_sink_opens_again(sink, started, ask):
     sink.write([started(event_id="other", run_id="run-2")], NOWHERE)
 
     assert ask("SELECT count(*) FROM agent_runs") == [(2,)]
+
+
+def test_first_use_while_another_process_creates(sink, tmp_path, started):
+    """
+    While another process holds the lock of a new database, the sink is told to come again.
+    """
+    path = tmp_path / "db" / "telemetry.sqlite"
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(TransientSinkError, match="locked"):
+        sink.cursors()
+    other.execute("COMMIT")
+    other.close()
+    sink.write([started()], NOWHERE)
+
+
+def test_after_fork_begins_anew(sink, started, ask):
+    """
+    After a fork nothing is open, and the next write opens what it needs.
+    """
+    sink.write([started()], NOWHERE)
+    sink.after_fork()
+    sink.write([started(event_id="other", run_id="run-2")], NOWHERE)
+
+    assert ask("SELECT count(*) FROM agent_runs") == [(2,)]
+
+
+def test_ring_meets_a_damaged_database(sink, started, ask):
+    """
+    Records without a segment come again at once, when the damaged database has been moved aside.
+    """
+    sink.write([started()], NOWHERE)
+    ask("DROP TABLE run_folds")
+
+    with pytest.raises(TransientSinkError) as caught:
+        sink.write([started()], NOWHERE)
+    assert caught.value.retry_after_s == 0.0
+    sink.write([started()], NOWHERE)
+    assert ask("SELECT count(*) FROM agent_runs") == [(1,)]
+
+
+def test_outage_is_no_fault_of_the_records(record):
+    """
+    A disk that fills up in the middle of a batch is not blamed on any record.
+    """
+
+    class Full:
+        def execute(self, *_):
+            return self
+
+        def executemany(self, *_):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        apply_all_but(Full(), [record(event_type="step")])
 
 
 def test_schema_is_whole(sink, ask):

@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 
 import pytest
 
@@ -83,6 +84,26 @@ def test_older_database_gains_what_it_lacks(connection):
     assert row == ("success", 0, None)
     assert connection.execute("SELECT count(*) FROM commits").fetchone() == (0,)
     assert connection.execute("SELECT count(*) FROM cursors").fetchone() == (0,)
+
+
+def test_another_process_is_faster(connection, tmp_path):
+    """
+    Who waited for the write lock finds the work done, and does nothing.
+    """
+    other = connect(tmp_path / "telemetry.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    waiting = threading.Event()
+    connection.set_trace_callback(lambda sql: waiting.set() if sql == "BEGIN IMMEDIATE" else None)
+    connection.execute("PRAGMA busy_timeout = 10000")
+    thread = threading.Thread(target=migrate, args=(connection,))
+    thread.start()
+    assert waiting.wait(10)
+    for statement in (*TABLES, *INDEXES, f"PRAGMA user_version = {DATABASE_VERSION}", "COMMIT"):
+        other.execute(statement)
+    thread.join()
+
+    assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() == (0,)
+    other.close()
 
 
 def test_failed_migration_leaves_no_half(connection):

@@ -47,6 +47,7 @@ def test_missing_database_has_no_rows(reader):
         "status_counts": {},
         "agents": {},
         "recent_24h": 0,
+        "pending_api_posts": 0,
         "mean_duration_ms": None,
         "p95_duration_ms": None,
     }
@@ -243,6 +244,12 @@ def test_damaged_database_is_said_to_be(db, reader):
     db.parent.mkdir()
     db.write_bytes(b"rubbish" * 1000)
     with pytest.raises(MalformedDatabaseError, match=r"telemetry\.sqlite must be whole"):
+        reader.runs()
+    db.unlink()
+    connection = sqlite3.connect(db)
+    connection.execute("CREATE TABLE agent_runs (run_id TEXT)")
+    connection.close()
+    with pytest.raises(MalformedDatabaseError, match="no such column"):
         reader.runs()
     db.unlink()
     db.mkdir()

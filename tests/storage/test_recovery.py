@@ -1,4 +1,5 @@
 import sqlite3
+import sys
 
 import attrs
 import msgspec
@@ -163,6 +164,53 @@ def test_empty_journal_gives_an_empty_database(db, journal):
 
     assert (result.record_count, result.run_count) == (0, 0)
     assert check(db) == []
+
+
+@pytest.mark.usefixtures("history")
+def test_tail_without_newline_is_left(db, journal):
+    """
+    What a live writer is about to finish is not taken, and not waited for.
+    """
+    (segment,) = journal.segments()
+    with segment.path.open("ab") as file:
+        file.write(b'{"lt":1,"record_type":"event","id":"00000000000000bb-1"')
+
+    assert rebuild(db, journal).damaged_count == 0
+    assert check(db) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are POSIX's")
+def test_full_disk(db, journal, tell, follow):
+    """
+    A disk that fills up in the middle of a rebuild is an outage; the database stays as it was.
+    """
+    import resource
+
+    tell(1)
+    follow()
+    before = db.read_bytes()
+    tell(2, events=500, error_details="x" * 5000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(TransientSinkError):
+            rebuild(db, journal)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert db.read_bytes() == before
+    assert [path.name for path in db.parent.iterdir()] == ["telemetry.sqlite"]
+
+
+@pytest.mark.usefixtures("history")
+def test_check_names_a_few_of_many(db, follow):
+    """
+    Of a thousand problems the first few are enough.
+    """
+    follow()
+    _change(db, "DELETE FROM run_folds")
+
+    assert len(check(db)) == 20
 
 
 def test_check_of_what_is_missing(db):

@@ -11,6 +11,7 @@ from telemetry.storage.sqlite import (
     connect,
     connect_read_only,
     identity,
+    immediate,
     journal_mode,
     translate,
     translated,
@@ -66,6 +67,30 @@ def test_messages_say_what_to_do(db):
         translated(db),
     ):
         raise sqlite3.OperationalError("database is locked")
+
+
+def test_what_concerns_a_value_is_not_translated(db):
+    """
+    A value that SQLite refuses is no outage.
+    """
+    with pytest.raises(sqlite3.IntegrityError), translated(db):
+        raise sqlite3.IntegrityError("CHECK constraint failed")
+
+
+@pytest.mark.parametrize("rolls_back", [True, False])
+def test_failed_transaction_leaves_nothing(connection, rolls_back):
+    """
+    An error undoes the transaction, also where SQLite has done so by itself.
+    """
+    connection.execute("CREATE TABLE t (v)")
+    with pytest.raises(ValueError, match="in the middle"), immediate(connection):
+        connection.execute("INSERT INTO t VALUES (1)")
+        if rolls_back:
+            connection.execute("ROLLBACK")
+        raise ValueError("in the middle")
+
+    assert not connection.in_transaction
+    assert connection.execute("SELECT * FROM t").fetchall() == []
 
 
 def test_writer_is_set_up(connection, db):

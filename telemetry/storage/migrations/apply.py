@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from telemetry.model.run import COLUMNS
 from telemetry.storage.ddl import DATABASE_VERSION, INDEXES, TABLES, column_ddl
 from telemetry.storage.migrations.steps import STEPS
-from telemetry.storage.sqlite import user_version
+from telemetry.storage.sqlite import immediate, user_version
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,15 +29,10 @@ def migrate(connection: sqlite3.Connection, *, with_indexes: bool = True) -> Non
         with_indexes: False leaves the indexes to `create_missing_indexes`, after a rebuild.
     """
     if user_version(connection) != DATABASE_VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with immediate(connection):
             version = user_version(connection)
-            if version < DATABASE_VERSION:
+            if version != DATABASE_VERSION:
                 _upgrade(connection, version)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
     if with_indexes:
         create_missing_indexes(connection)
 
@@ -48,14 +43,9 @@ def create_missing_indexes(connection: sqlite3.Connection) -> None:
     """
     count = connection.execute(_COUNT_INDEXES_SQL).fetchone()[0]
     if count < len(INDEXES):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with immediate(connection):
             for statement in INDEXES:
                 connection.execute(statement)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
 
 
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:
@@ -63,14 +53,10 @@ def _upgrade(connection: sqlite3.Connection, version: int) -> None:
         connection.execute(statement)
     _add_missing_columns(connection)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    for step in STEPS:
-        if step.version > version:
-            for statement in step.statements:
-                connection.execute(statement)
-            connection.execute(
-                "INSERT OR REPLACE INTO schema_migrations VALUES (?, ?, ?)",
-                (step.version, now, step.description),
-            )
+    connection.executemany(
+        "INSERT OR IGNORE INTO schema_migrations VALUES (?, ?, ?)",
+        [(step.version, now, step.description) for step in STEPS],
+    )
     if version:
         # What the older version could not store is in the journal: it is followed once more, and
         # what is already there stays as it is.
