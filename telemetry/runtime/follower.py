@@ -5,15 +5,11 @@ One sink following the journal: read on from the cursor, hand over, commit, slee
 from __future__ import annotations
 
 import _thread
-import itertools
 import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
-from typing import TYPE_CHECKING, Callable, Optional
-
-import attrs
+from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.codec import decode_lines
 from telemetry.model.errors import CursorMovedError, PausedSinkError, TransientSinkError
@@ -21,16 +17,16 @@ from telemetry.runtime.cursors import NOWHERE, CursorStore, FileCursors, KeptCur
 from telemetry.runtime.deadletters import DeadLetters, describe
 from telemetry.runtime.delivery import Delivery
 from telemetry.runtime.leadership import Leadership
-from telemetry.runtime.natives import Empty, SimpleQueue, is_main_thread
+from telemetry.runtime.natives import is_main_thread
 from telemetry.runtime.notices import notice, suppressed
 from telemetry.runtime.pacing import LINGER_S, QUIET_S, Outage, Pace
 from telemetry.runtime.position import Position, deliverable
+from telemetry.runtime.requests import Requests
+from telemetry.runtime.surroundings import FollowerStats, ForkedError, State, Surroundings
 from telemetry.sinks import CursorKeeper
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
-    from telemetry.runtime.doorbell import Doorbell
-    from telemetry.runtime.ring import EmergencyRing
     from telemetry.sinks import Chunk, Journal, Segment, Sink
 
 #: A sink that wants to be left alone is asked again this often.
@@ -40,69 +36,13 @@ GLANCE_S = 0.05
 FOREVER_S = 3600.0
 
 
-class State(str, Enum):
-    """
-    What a follower is doing.
-    """
-
-    NEW = "new"
-    WORKING = "working"
-    IDLE = "idle"
-    CANDIDATE = "candidate"
-    OUTAGE = "outage"
-    PAUSED = "paused"
-    CLOSED = "closed"
-
-
-class ForkedError(BaseException):
-    """
-    A sink forked, and this is the child's copy of the follower: it must not go on.
-    """
-
-
-@attrs.frozen(kw_only=True)
-class FollowerStats:
-    """
-    What one follower has done in this process, and what it is doing.
-    """
-
-    sink: str
-    state: State
-    is_leader: bool
-    record_count: int
-    batch_count: int
-    dead_count: int
-    damaged_count: int
-    failure_count: int
-    attempt_count: int
-    last_error: str
-    busy_s: float
-
-
-@attrs.frozen(kw_only=True)
-class Surroundings:
-    """
-    What the followers of a process share.
-    """
-
-    bell: Doorbell
-    emergency: EmergencyRing
-    #: Makes the journal survive a power cut, if the policy wants that.
-    sync: Callable[[], None]
-    #: Told by a follower that has nothing more to do.
-    on_idle: Callable[[], None]
-    #: Returns how many followers are at work.
-    crowd: Callable[[], int]
-    lease_s: float
-
-
 class Follower:
     """
     Carries the journal to one sink.
 
     Whoever holds the turn drives it: its own thread from the first record to the end, or, where
-    there are no threads, a caller that wants to wait. What others want of it comes through the
-    inbox.
+    there are no threads, a caller that wants to wait. What others want of it comes through its
+    `requests`.
     """
 
     def __init__(
@@ -135,9 +75,8 @@ class Follower:
         self._pace = Pace(self._shared.bell)
         self._outage = Outage()
         self._generation += 1
-        self._inbox: SimpleQueue[int] = SimpleQueue()
-        self._numbers = itertools.count(1)
-        self._asked = self._answered = self._targeted = self._tried = self._refused = 0
+        self.requests = Requests()
+        self._targeted = self._tried = 0
         self._targets: Mapping[str, int] = {}
         self._deadline: Optional[float] = None
         self._is_stopping = False
@@ -156,32 +95,6 @@ class Follower:
         self.busy_since = 0.0
 
     # Asked from any thread
-
-    def wake(self) -> None:
-        """
-        End the wait that the follower is in, if it is in one.
-        """
-        self._inbox.put(0)
-
-    def ask(self) -> int:
-        """
-        Ask for all that is in the journal now; `has_answered` takes the number.
-        """
-        number = next(self._numbers)
-        self._inbox.put(number)
-        return number
-
-    def has_answered(self, number: int) -> bool:
-        """
-        Return whether all that was in the journal at that `ask` has reached the sink.
-        """
-        return self._answered >= number
-
-    def has_refused(self, number: int) -> bool:
-        """
-        Return whether that `ask` is in vain: the sink wants to be left alone.
-        """
-        return self._refused >= number
 
     def begin(self) -> bool:
         """
@@ -212,7 +125,7 @@ class Follower:
         self.is_complete = self._has_given_up = False
         self._deadline = deadline
         self._is_stopping = True
-        self.ask()
+        self.requests.ask()
 
     @property
     def has_ended(self) -> bool:
@@ -279,16 +192,16 @@ class Follower:
             return False
         self._deadline = deadline
         self.state = State.NEW
-        number = self.ask()
+        number = self.requests.ask()
         try:
-            while not self.has_answered(number):
-                if time.monotonic() >= deadline or self.has_refused(number):
+            while not self.requests.has_answered(number):
+                if time.monotonic() >= deadline or self.requests.has_refused(number):
                     return False
                 self._cycle()
             return True
         finally:
             self._deadline = None
-            self._asked = self._answered = max(self._asked, number)
+            self.requests.drop()
             self.leadership.release()
             self.turn.release()
 
@@ -309,15 +222,11 @@ class Follower:
     def _is_over(self) -> bool:
         if not self._is_stopping:
             return False
-        self._take_tokens()
-        return self._is_late() or self._answered >= self._asked
+        self.requests.take()
+        return self._is_late() or not self.requests.is_open
 
     def _is_late(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
-
-    @property
-    def _is_urgent(self) -> bool:
-        return self._asked > self._answered
 
     def _cycle(self) -> None:
         """
@@ -334,7 +243,7 @@ class Follower:
             self._outage.fail(describe(error), PROBE_S)
             self._say("paused", f"must be left alone: {describe(error)}")
             self.state = State.PAUSED
-            self._refused = self._asked
+            self.requests.refuse()
         except TransientSinkError as error:
             self._begin_outage(describe(error), error.retry_after_s)
         except ForkedError:
@@ -347,13 +256,13 @@ class Follower:
             self._give_up()
 
     def _work_or_wait(self) -> None:
-        self._take_tokens()
+        self.requests.take()
         remaining = self._outage.remaining_s()
-        if remaining and self._tried >= self._asked:
+        if remaining and self._tried >= self.requests.asked:
             self._wait(remaining)
             return
-        self._tried = self._asked
-        if self._was_woken and not self._is_urgent:
+        self._tried = self.requests.asked
+        if self._was_woken and not self.requests.is_open:
             self._wait(LINGER_S)
         self._was_woken = False
         self._deliver_ring()
@@ -371,8 +280,8 @@ class Follower:
         """
         Take note of how far the journal goes, for those who have begun to wait for it.
         """
-        if self._targeted < self._asked:
-            asked = self._asked
+        asked = self.requests.asked
+        if self._targeted < asked:
             self._targets = self._position.sizes()
             self._targeted = asked
 
@@ -382,7 +291,7 @@ class Follower:
 
         Not at exit: there the leader is left to it.
         """
-        return self._is_urgent and self._store.is_exact and not self._is_stopping
+        return self.requests.is_open and self._store.is_exact and not self._is_stopping
 
     def _work(self, *, is_guest: bool) -> None:
         """
@@ -391,17 +300,17 @@ class Follower:
         self.state = State.OUTAGE if self._outage.is_on else State.WORKING
         epoch = self._shared.bell.look()
         while self._pass():
-            if self._is_late() or (is_guest and not self._is_urgent):
+            if self._is_late() or (is_guest and not self.requests.is_open):
                 return
-            if self._pace.pause_s and not self._is_urgent:
+            if self._pace.pause_s and not self.requests.is_open:
                 self._pause(LINGER_S)
             epoch = self._shared.bell.look()
             self._deliver_ring()
         if self._is_late():
             return
         self._end_outage()
-        self._answer(self._targeted)
-        if self._is_urgent or self._is_stopping:
+        self.requests.answer(self._targeted)
+        if self.requests.is_open or self._is_stopping:
             return
         self._tell_idle()
         if self._deadline is None and epoch == self._shared.bell.look():
@@ -436,10 +345,10 @@ class Follower:
         Let another process work; if somebody waits here, watch how far it is.
         """
         self.state = State.CANDIDATE
-        if not self._is_urgent:
+        if not self.requests.is_open:
             self._wait(self.leadership.retry_s())
         elif self._position.is_at_end(self._targets):
-            self._answer(self._targeted)
+            self.requests.answer(self._targeted)
         elif self._is_stopping:
             self._give_up()  # the leader goes on, and the journal has everything
         else:
@@ -466,14 +375,14 @@ class Follower:
         Deliver one batch and pause as politeness wants.
         """
         self._aim()
-        max_bytes = self._pace.read_bytes(is_urgent=self._is_urgent)
+        max_bytes = self._pace.read_bytes(is_urgent=self.requests.is_open)
         chunk = self._position.next_chunk(segment, max_bytes)
         if chunk is None:
             return False
         self._deliver(segment, chunk)
         self._pace.finish()
-        if self._is_urgent and self._position.has_passed(self._targets):
-            self._answer(self._targeted)
+        if self.requests.is_open and self._position.has_passed(self._targets):
+            self.requests.answer(self._targeted)
         if self._pace.pause_s:
             self._pause(self._pace.pause_s * max(1, self._shared.crowd()))
         return True
@@ -483,7 +392,7 @@ class Follower:
         Leave the interpreter to the program; see at the end whether it has become quiet.
         """
         self._wait(seconds - QUIET_S)
-        if not self._is_urgent:
+        if not self.requests.is_open:
             self._shared.bell.look()
             self._wait(QUIET_S)
 
@@ -523,10 +432,7 @@ class Follower:
         Leave the rest to whoever follows next.
         """
         self._has_given_up = True
-        self._answered = self._asked
-
-    def _answer(self, number: int) -> None:
-        self._answered = max(self._answered, number)
+        self.requests.drop()
 
     def _yield_to_another(self) -> None:
         """
@@ -576,19 +482,4 @@ class Follower:
         """
         if self._deadline is not None:
             seconds = min(seconds, self._deadline - time.monotonic())
-        if seconds > 0 and self._inbox.empty():
-            try:
-                self._receive(self._inbox.get(timeout=seconds))
-            except Empty:
-                return
-        self._take_tokens()
-
-    def _take_tokens(self) -> None:
-        try:
-            while True:
-                self._receive(self._inbox.get_nowait())
-        except Empty:
-            return
-
-    def _receive(self, number: int) -> None:
-        self._asked = max(self._asked, number)
+        self.requests.wait(seconds)

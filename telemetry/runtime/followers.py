@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Callable, Optional
 import attrs
 
 from telemetry.runtime.doorbell import Doorbell
-from telemetry.runtime.follower import Follower, FollowerStats, State, Surroundings
+from telemetry.runtime.follower import Follower
 from telemetry.runtime.forks import on_fork_in_child
 from telemetry.runtime.leadership import LEASE_S
 from telemetry.runtime.natives import patient_sleep, start_thread
 from telemetry.runtime.notices import notice
 from telemetry.runtime.restoring import Restoring
 from telemetry.runtime.ring import EmergencyRing, RingStats
+from telemetry.runtime.surroundings import FollowerStats, State, Surroundings
 from telemetry.runtime.syncing import Syncing
 from telemetry.runtime.watcher import Watcher
 
@@ -232,7 +233,7 @@ class Followers:
         """
         Have every follower deliver: by its thread, or here.
         """
-        asked = [(follower, follower.ask()) for follower in self._threaded()]
+        asked = [(follower, follower.requests.ask()) for follower in self._threaded()]
         is_complete = True
         for follower in self._followers:
             if all(follower is not other for other, _ in asked):
@@ -246,12 +247,12 @@ class Followers:
             waiting = [
                 (follower, number)
                 for follower, number in waiting
-                if not follower.has_answered(number)
+                if not follower.requests.has_answered(number)
             ]
             if not waiting:
                 break
             is_hopeless = all(
-                follower.is_threadless or follower.has_refused(number)
+                follower.is_threadless or follower.requests.has_refused(number)
                 for follower, number in waiting
             )
             if is_hopeless or time.monotonic() >= deadline:

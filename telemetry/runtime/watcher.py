@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from telemetry.runtime.follower import State
 from telemetry.runtime.natives import SimpleQueue, start_thread
 from telemetry.runtime.notices import notice
+from telemetry.runtime.surroundings import State
 
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
@@ -98,7 +98,7 @@ class Watcher:
         epoch = self._bell.look()
         for follower in self._leading():
             if follower.state is State.IDLE and follower.seen_epoch != epoch:
-                follower.wake()
+                follower.requests.wake()
         now = time.monotonic()
         if now - self._polled >= POLL_S:
             self._polled = now
@@ -129,7 +129,7 @@ class Watcher:
             self._sizes = sizes
             for follower in leading:
                 if follower.state is State.IDLE:
-                    follower.wake()
+                    follower.requests.wake()
 
     def _sleep(self) -> None:
         """

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from telemetry.model.errors import PausedSinkError, PermanentSinkError, TransientSinkError
-from telemetry.runtime.follower import State
 from telemetry.runtime.leadership import Leadership
+from telemetry.runtime.surroundings import State
 from telemetry_plugins.sqlite import SqliteSink
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
