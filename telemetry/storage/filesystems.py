@@ -65,15 +65,17 @@ def mounted_kind(mounts: Iterable[str], major: int, minor: int, place: Path) -> 
     Some file systems (btrfs) show another device number to `os.stat` than to the table; for them
     the longest mount point above the path decides.
     """
-    device = f"{major}:{minor}"
+    device, table = f"{major}:{minor}", list(mounts)
+    for line in table:
+        before, _, after = line.partition(" - ")
+        if before.split()[2:3] == [device] and after.strip():
+            return after.split()[0]
     longest, kind = -1, ""
-    for line in mounts:
+    for line in table:
         before, _, after = line.partition(" - ")
         fields = before.split()
         if len(fields) < 5 or not after.strip():  # noqa: PLR2004 (id parent device root point)
             continue
-        if fields[2] == device:
-            return after.split()[0]
         point = Path(_ESCAPE.sub(lambda found: chr(int(found[1], 8)), fields[4]))
         if len(point.parts) > longest and (point == place or point in place.parents):
             longest, kind = len(point.parts), after.split()[0]

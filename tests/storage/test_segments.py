@@ -300,6 +300,8 @@ def test_flip_of_every_byte(tmp_path, mask):
     path = tmp_path / NAME
     reader = SegmentReader(tmp_path)
 
+    path.write_bytes(content)
+    segment = only(reader)
     for position, byte in enumerate(content):
         path.write_bytes(content[:position] + bytes([byte ^ mask]) + content[position + 1 :])
         segment = only(reader) if position <= len(header()) else segment
