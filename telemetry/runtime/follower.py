@@ -7,18 +7,17 @@ from __future__ import annotations
 import _thread
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.codec import decode_lines
 from telemetry.model.errors import CursorMovedError, PausedSinkError, TransientSinkError
+from telemetry.runtime.boundary import Boundary
 from telemetry.runtime.cursors import NOWHERE, CursorStore, FileCursors, KeptCursors
 from telemetry.runtime.deadletters import DeadLetters, describe
 from telemetry.runtime.delivery import Delivery
 from telemetry.runtime.leadership import Leadership
 from telemetry.runtime.natives import is_main_thread
-from telemetry.runtime.notices import notice, suppressed
 from telemetry.runtime.pacing import LINGER_S, QUIET_S, Outage, Pace
 from telemetry.runtime.position import Position, deliverable
 from telemetry.runtime.requests import Requests
@@ -53,7 +52,6 @@ class Follower:
         self._journal = journal
         self._config = config
         self._shared = shared
-        self._generation = 0
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -74,7 +72,7 @@ class Follower:
         self.leadership = Leadership(state_dir, self.name, lease_s=self._shared.lease_s)
         self._pace = Pace(self._shared.bell)
         self._outage = Outage()
-        self._generation += 1
+        self.boundary = Boundary(self.sink)
         self.requests = Requests()
         self._targeted = self._tried = 0
         self._targets: Mapping[str, int] = {}
@@ -92,7 +90,6 @@ class Follower:
         self.is_threadless = False
         self.is_complete = False
         self.seen_epoch = -1
-        self.busy_since = 0.0
 
     # Asked from any thread
 
@@ -145,7 +142,6 @@ class Follower:
         """
         Return the counts of this process.
         """
-        since = self.busy_since
         return FollowerStats(
             sink=self.name,
             state=self.state,
@@ -157,7 +153,7 @@ class Follower:
             failure_count=self._failure_count,
             attempt_count=self._outage.attempt_count,
             last_error=self._outage.reason,
-            busy_s=time.monotonic() - since if since else 0.0,
+            busy_s=self.boundary.busy_s(),
         )
 
     # Driven by whoever has the turn
@@ -166,18 +162,18 @@ class Follower:
         """
         Follow until told to stop: the body of the thread.
         """
-        generation = self._generation
+        boundary = self.boundary
         with self.turn:
             try:
                 while not self._is_over():
                     self._cycle()
                 is_complete = not (self._has_given_up or self._is_late())
-                self.close_sink()
+                self.close()
                 self.is_complete = is_complete
             except ForkedError:
                 return
             finally:
-                if generation == self._generation:
+                if boundary is self.boundary:
                     self.state = State.CLOSED
                     self._has_thread = False
 
@@ -205,19 +201,12 @@ class Follower:
             self.leadership.release()
             self.turn.release()
 
-    def close_sink(self) -> None:
+    def close(self) -> None:
         """
         Close the sink and let others lead.
         """
-        try:
-            with self._busy():
-                self.sink.close()
-        except ForkedError:
-            raise
-        except BaseException as error:  # noqa: BLE001 (a sink is a stranger's code)
-            self._say("close", f"cannot be closed ({type(error).__name__}: {describe(error)})")
-        finally:
-            self.leadership.release()
+        self.boundary.close()
+        self.leadership.release()
 
     def _is_over(self) -> bool:
         if not self._is_stopping:
@@ -241,7 +230,7 @@ class Follower:
         except PausedSinkError as error:
             self._failure_count += 1
             self._outage.fail(describe(error), PROBE_S)
-            self._say("paused", f"must be left alone: {describe(error)}")
+            self.boundary.say("paused", f"must be left alone: {describe(error)}")
             self.state = State.PAUSED
             self.requests.refuse()
         except TransientSinkError as error:
@@ -312,23 +301,9 @@ class Follower:
         self.requests.answer(self._targeted)
         if self.requests.is_open or self._is_stopping:
             return
-        self._tell_idle()
+        self.boundary.idle()
         if self._deadline is None and epoch == self._shared.bell.look():
             self._rest(epoch)
-
-    def _tell_idle(self) -> None:
-        """
-        Let the sink do what it keeps for quiet moments.
-        """
-        idle = getattr(self.sink, "idle", None)
-        if idle is not None:
-            try:
-                with self._busy():
-                    idle()
-            except ForkedError:
-                raise
-            except BaseException as error:  # noqa: BLE001 (a sink is a stranger's code)
-                self._say("idle", f"failed while idle ({type(error).__name__}: {describe(error)})")
 
     def _rest(self, epoch: int) -> None:
         self.seen_epoch = epoch
@@ -399,7 +374,7 @@ class Follower:
     def _deliver(self, segment: Segment, chunk: Chunk) -> None:
         records = deliverable(chunk.records)
         self._shared.sync()
-        with self._busy():
+        with self.boundary.busy():
             self._delivery.deliver(
                 records, chunk.cursor, lambda: self._position.peek(segment, chunk)
             )
@@ -421,7 +396,7 @@ class Follower:
         if not waiting:
             return
         records = decode_lines(b"".join(entry.line for entry in waiting)).records
-        with self._busy():
+        with self.boundary.busy():
             self._delivery.deliver(records, NOWHERE)
         self._ring_number = waiting[-1].number
         self._end_outage()
@@ -446,7 +421,7 @@ class Follower:
         self._failure_count += 1
         self._position.forget()
         if self._outage.fail(reason[:500], retry_after_s):
-            self._say(
+            self.boundary.say(
                 "outage",
                 f"takes nothing ({reason[:500]}); it is tried again until it does, "
                 "and the journal keeps everything",
@@ -456,25 +431,7 @@ class Follower:
     def _end_outage(self) -> None:
         if self._outage.end():
             self.state = State.WORKING
-            self._say("recovered", "takes records again", level=logging.INFO)
-
-    def _say(self, about: str, message: str, *, level: int = logging.WARNING) -> None:
-        notice(f"sink:{self.name}:{about}", f"sink {self.name} {message}", level=level)
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """
-        Surround the sink's own code: it may hang, log or fork.
-        """
-        generation = self._generation
-        self.busy_since = time.monotonic()
-        try:
-            with suppressed():
-                yield
-        finally:
-            if generation != self._generation:
-                raise ForkedError
-            self.busy_since = 0.0
+            self.boundary.say("recovered", "takes records again", level=logging.INFO)
 
     def _wait(self, seconds: float) -> None:
         """

@@ -294,7 +294,7 @@ class Followers:
 
     def _close_sinks(self) -> bool:
         for follower in self._followers:
-            follower.close_sink()
+            follower.close()
         return True
 
     # Asked by followers
