@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union
 
 import msgspec
 
-from telemetry.model.records import ENVELOPE_KEYS, plain_value
+from telemetry.model.records import DECODE_ERRORS, ENVELOPE_KEYS, plain_value
 from telemetry.model.run import COLUMNS, MAX_INTEGER, Column, Kind
 from telemetry.model.values import SqlValue, accept, clean_text, is_canonical_time, to_sql
 
@@ -72,7 +72,7 @@ def read_claims(record: Record) -> Claims:
     line = record.line
     try:
         fields = _decode_typed(line)
-    except (ValueError, RecursionError):
+    except DECODE_ERRORS:
         return _read_each(record)
     for name in _TIMES:
         if name in fields and not is_canonical_time(fields[name]):

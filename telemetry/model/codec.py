@@ -18,7 +18,7 @@ from zlib import crc32
 import msgspec
 
 from telemetry.model.errors import CodecError
-from telemetry.model.records import FORMAT_VERSION, Record
+from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +121,7 @@ def decode_line(line: bytes) -> Record:
     try:
         _require_utf8(line)
         record: Record = _decode(line)
-    except (ValueError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise CodecError(f"a record must be one JSON object with its envelope ({error})") from error
     _set(record, "line", line)
     return record
@@ -144,7 +144,7 @@ def decode_lines(chunk: bytes) -> Decoded:
         try:
             _require_utf8(chunk)
             records = list(map(_decode, lines))
-        except (ValueError, RecursionError):
+        except DECODE_ERRORS:
             return _decode_each(lines)
         any(map(_set, records, _LINE, lines))  # it returns None: all are set, without a loop here
         return Decoded(records, 0, 0)

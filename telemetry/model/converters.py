@@ -13,6 +13,7 @@ import cattrs
 import msgspec
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from telemetry.model.records import DECODE_ERRORS
 from telemetry.model.run import COLUMNS, Kind, Run, Status
 from telemetry.model.values import time_text
 
@@ -32,7 +33,7 @@ def _json_from_row(value: Any, _: object) -> Any:
     """
     try:
         return _decode(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
+    except DECODE_ERRORS:
         return value
 
 

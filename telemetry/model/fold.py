@@ -21,7 +21,7 @@ import msgspec
 
 from telemetry.model.claims import fit, read_claims
 from telemetry.model.errors import CodecError
-from telemetry.model.records import Change, RecordType, as_number
+from telemetry.model.records import DECODE_ERRORS, Change, RecordType, as_number
 from telemetry.model.run import COLUMNS, Status, parse_status
 from telemetry.model.values import canonical_time, to_sql
 
@@ -344,7 +344,7 @@ class Fold:
         """
         try:
             return cls._restore(_decode(state), row)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (*DECODE_ERRORS, AttributeError, LookupError, TypeError) as error:
             raise CodecError(f"a fold's state must be as it was dumped ({error})") from error
 
     @classmethod

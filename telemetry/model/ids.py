@@ -135,8 +135,8 @@ class Clock:
     """
     Wall-clock time that never goes back within a process, with its text made cheaply.
 
-    `read` returns the second since the epoch, that second's text, and the microsecond. Two threads
-    that read at once may get neighbouring times in either order; one thread's readings never fall.
+    Two threads that read at once may get neighbouring times in either order; the readings of one
+    thread always rise.
     """
 
     def __init__(self, time_ns: Callable[[], int] = time.time_ns) -> None:
@@ -164,9 +164,6 @@ class Clock:
         """
         Return a second as ISO text without zone, "2026-11-22T00:42:17".
         """
-        cached = self._cached
-        if cached[0] == second:
-            return cached[1]
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         self._cached = (second, text)
         return text

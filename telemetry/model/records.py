@@ -46,6 +46,9 @@ class Change(str, Enum):
 _MAX_DIGITS = 19
 RAW_NULL = msgspec.Raw(b"null")
 
+#: What the decoder raises for bytes that it cannot read, in all its versions.
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
+
 _decode = msgspec.json.Decoder().decode
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -96,7 +99,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         try:
             decoded: dict[str, Any] = _decode(self.line)
-        except (ValueError, RecursionError):
+        except DECODE_ERRORS:
             return {key: plain_value(raw) for key, raw in self.raw_fields().items()}
         for key in ENVELOPE_KEYS & decoded.keys():
             del decoded[key]
@@ -108,7 +111,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         try:
             decoded: dict[str, msgspec.Raw] = _decode_raw(self.line)
-        except (ValueError, RecursionError):  # a key that JSON's own rules forbid
+        except DECODE_ERRORS:  # a key that JSON's own rules forbid
             return {}
         for key in ENVELOPE_KEYS & decoded.keys():
             del decoded[key]
@@ -129,7 +132,7 @@ def plain_value(raw: msgspec.Raw) -> Any:
     """
     try:
         return _decode(raw)
-    except (ValueError, RecursionError):
+    except DECODE_ERRORS:
         return bytes(raw).decode("utf-8", "replace")
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 import msgspec
 
+from telemetry.model.records import DECODE_ERRORS
 from telemetry.model.run import COLUMNS, MAX_INTEGER, Group, Kind, parse_status
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def _accept_json(column: Column, value: object) -> Accepted:
     if isinstance(value, str):
         try:
             parsed = _decode(value)
-        except (ValueError, RecursionError):
+        except DECODE_ERRORS:
             parsed = None
         if isinstance(parsed, (dict, list)):
             return Accepted(parsed)

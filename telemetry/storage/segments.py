@@ -18,7 +18,7 @@ import msgspec
 
 from telemetry.model.codec import MARKER, Decoded, decode_line, decode_lines, encode_line
 from telemetry.model.errors import CodecError
-from telemetry.model.records import FORMAT_VERSION, Record, RecordType
+from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record, RecordType
 from telemetry.sinks import Chunk, Cursor, Segment
 from telemetry.storage.appendfile import Identity, identity_of, open_to_read, read_at
 
@@ -296,5 +296,5 @@ def _is_foreign(line: bytes) -> bool:
         return False
     try:
         return isinstance(msgspec.json.decode(line), dict)
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return False

@@ -563,10 +563,12 @@ def test_the_state_of_an_ordinary_finished_run_is_small():
     """
     Beside its row, a finished run needs fewer than 120 bytes.
     """
+    always = {"schema_version": 8, "host": "box", "pid": 17}
+    ended = {**ENDED, **always, "items_failed": 2, "items_skipped": 0}
     state = fold_of(
-        record_at(T0, "started", STARTED),
+        record_at(T0, "started", {**STARTED, **always}),
         record_at(T1, "updated", {"items_failed": 2}),
-        record_at(T2, "ended", {**ENDED, "items_failed": 2, "items_skipped": 0}),
+        record_at(T2, "ended", ended),
     )
 
     assert len(state.dump()) < 120

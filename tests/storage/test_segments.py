@@ -551,3 +551,16 @@ def test_reading_a_vanished_segment_is_an_os_error(tmp_path):
     path.mkdir()
     with pytest.raises(OSError, match="not a regular file"):
         reader.read(segment, None, 65536)
+
+
+def test_a_line_that_is_no_text_is_damage(tmp_path):
+    """
+    A line of another program that only looks like JSON stops no reader.
+    """
+    path = tmp_path / "events_20261122.ndjson"
+    path.write_bytes(b'{"a":"\xff"}\n{"a":1e999}\n')
+    reader = SegmentReader(tmp_path)
+    (segment,) = reader.segments()
+    chunk = reader.read(segment, None, 1 << 20)
+
+    assert (chunk.records, chunk.damaged_count) == ([], 2)
