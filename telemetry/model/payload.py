@@ -47,14 +47,21 @@ if TYPE_CHECKING:
 
 #: Bytes of a line that are left to the envelope.
 ENVELOPE_BYTES = 8192
-#: A flat dict with more items, or a longer string in it, is cleaned the careful way.
+#: A container with more items, a longer string or more levels is cleaned the careful way.
 FAST_ITEMS = 64
 FAST_CHARS = 2048
+FAST_LEVELS = 3
 #: A pass gets this part of the room; the last one fits even where each character is escaped.
 _BUDGET_SHARES = (1, 2, 8)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+class _UnusualError(Exception):
+    """
+    A value needs the careful way.
+    """
 
 
 class PayloadEncoder:
@@ -64,6 +71,9 @@ class PayloadEncoder:
 
     __slots__ = (
         "_careful_keys",
+        "_fast_chars",
+        "_fast_items",
+        "_fast_levels",
         "_limit",
         "_limits",
         "_room",
@@ -78,17 +88,20 @@ class PayloadEncoder:
         self._scrubber = scrubber
         self._suspect = scrubber.suspect
         self._suspect_assigned = scrubber.suspect_assigned
-        self._short = scrubber.short_chars
+        self._short = min(scrubber.short_chars, limits.max_string)
         self._careful_keys = scrubber.careful_keys
         self._limit = limits.max_line_bytes - min(ENVELOPE_BYTES, limits.max_line_bytes // 4)
         self._room = self._limit - self._limit // 64
+        self._fast_chars = min(FAST_CHARS, limits.max_string)
+        self._fast_items = min(FAST_ITEMS, limits.max_items) if limits.max_depth > 0 else -1
+        self._fast_levels = min(FAST_LEVELS, limits.max_depth) - 1
 
     def encode(self, value: object) -> bytes:  # noqa: C901, PLR0912 (a call costs more than a branch)
         """
         Return the value as JSON.
         """
         # The usual payload, a small dict of plain values, is looked at here without any call.
-        if type(value) is dict and len(value) <= FAST_ITEMS:
+        if type(value) is dict and len(value) <= self._fast_items:
             careful_keys = self._careful_keys
             try:
                 # A copy, which no other thread can change between the look and the encoding.
@@ -99,10 +112,13 @@ class PayloadEncoder:
                     kind = type(item)
                     if kind is str:
                         if "=" in item or ":" in item:
-                            if len(item) > FAST_CHARS or self._suspect_assigned(item) is not None:
+                            if (
+                                len(item) > self._fast_chars
+                                or self._suspect_assigned(item) is not None
+                            ):
                                 break
                         elif (len(item) >= self._short or " " in item) and (
-                            len(item) > FAST_CHARS or self._suspect(item) is not None
+                            len(item) > self._fast_chars or self._suspect(item) is not None
                         ):
                             break
                     elif kind is int:
@@ -111,15 +127,55 @@ class PayloadEncoder:
                     elif kind is float:
                         if item - item != 0.0:
                             break
+                    elif kind is dict or kind is list:
+                        flat[key] = self._plain(item, self._fast_levels)
                     elif item is not None and kind is not bool:
                         break
                 else:
                     data = _encode(flat)
-                    if len(data) <= self._limit and not data.startswith(MARKER):
+                    if len(data) <= self._limit and MARKER not in data:
                         return data
             except Exception:  # noqa: BLE001, S110 (the careful way answers for all that)
                 pass
         return self._careful(value)
+
+    def _plain(self, value: Any, levels: int) -> Any:
+        """
+        Return a copy of a dict or list of plain values.
+
+        Raises:
+            _UnusualError: It holds anything else, or something that must be cut or scrubbed.
+        """
+        if levels <= 0 or len(value) > self._fast_items:
+            raise _UnusualError
+        copy = value.copy()
+        is_named = type(copy) is dict
+        careful_keys: dict[Any, bool] = self._careful_keys
+        for key, item in copy.items() if is_named else enumerate(copy):
+            if is_named and careful_keys[key]:
+                raise _UnusualError
+            kind = type(item)
+            if kind is dict or kind is list:
+                copy[key] = self._plain(item, levels - 1)
+            elif not (
+                (kind is str and self._is_plain_text(item))
+                or (kind is int and MIN_INT <= item <= MAX_INT)
+                or (kind is float and item - item == 0.0)
+                or item is None
+                or kind is bool
+            ):
+                raise _UnusualError
+        return copy
+
+    def _is_plain_text(self, text: str) -> bool:
+        """
+        Tell whether a text is short and free of secrets.
+        """
+        if len(text) > self._fast_chars:
+            return False
+        if "=" in text or ":" in text:
+            return self._suspect_assigned(text) is None
+        return (len(text) < self._short and " " not in text) or self._suspect(text) is None
 
     def encode_fields(self, values: Mapping[str, object]) -> bytes:
         """
@@ -134,6 +190,8 @@ class PayloadEncoder:
         Return the value as plain JSON values, bounded and scrubbed.
         """
         if value is None or type(value) is bool:
+            return value
+        if type(value) is str and value.isascii() and self._is_plain_text(value):
             return value
         plain: Plain = _decode(self.encode(value))
         return plain

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from secret_corpus import (
     NAMES,
@@ -86,6 +86,7 @@ def test_scrubbing_twice_changes_nothing():
     assert [SCRUBBER.scrub_text(text) for text in once] == once
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.sampled_from([secret.text for secret in SECRETS]) | st.sampled_from(NEAR_MISSES),
