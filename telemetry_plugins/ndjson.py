@@ -3,7 +3,7 @@ The bundled journal: one NDJSON file a day, to which every process appends.
 
 A record is one `os.write` to a descriptor that was opened once. All else (choosing the day's file,
 noticing that it was deleted, getting over a full disk) happens at most once for each second of
-records and each `WRITES_BETWEEN_CHECKS` of them, and after a failure.
+records, for each `WRITES_BETWEEN_CHECKS` of them, and after a failure.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Optional
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from telemetry.sinks import Chunk, Cursor, Segment
 
 WRITES_BETWEEN_CHECKS = 1000
+RETRY_AFTER_S = 0.2
 #: For how long zeros at the end of a file on a network file system may be data on their way.
 SETTLE_S = 2.0
 _OPEN_ATTEMPTS = 3
@@ -80,6 +82,7 @@ class NdjsonJournal:
         directory: Made when needed, for this user only.
         max_line_bytes: The longest line that will be appended.
         shares_appends: Says whether several processes may append to one file of a directory.
+        monotonic: Seconds, for `RETRY_AFTER_S`.
     """
 
     def __init__(
@@ -88,10 +91,12 @@ class NdjsonJournal:
         *,
         max_line_bytes: int = 2 << 20,
         shares_appends: Callable[[Path], bool] = shares_appends,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._max_line_bytes = max_line_bytes
         self._shares_appends = shares_appends
+        self._monotonic = monotonic
         self._reader: Optional[SegmentReader] = None
         self._lock = threading.RLock()
         self._is_renewing = False
@@ -105,7 +110,7 @@ class NdjsonJournal:
         self._is_own = False
         self._is_stale = False
         # What went wrong, for how long, and with which files.
-        self._failed_second = _NEVER
+        self._retry_at = 0.0
         self._failure = ""
         self._caution = ""
         self._given_up: dict[Identity, str] = {}
@@ -127,9 +132,9 @@ class NdjsonJournal:
         """
         Write one line by one system call; see `telemetry.sinks.Journal.append`.
 
-        After a failure the next attempt is made in the next second of records, so that a dead disk
-        costs one attempt a second. A line that was written in part is not finished: another process
-        may have written behind it.
+        After a failure nothing is tried for `RETRY_AFTER_S`, so that a dead disk costs next to
+        nothing. A line that was written in part is not finished: another process may have written
+        behind it.
         """
         if second != self._second or not self._writes_left:
             return self._append_checked(line, second)
@@ -138,7 +143,7 @@ class NdjsonJournal:
             written = _write(self._fd, line)
         except OSError as error:
             return self._retry_or_fail(error, line, second)
-        return written == len(line) or self._cut_short(second)
+        return written == len(line) or self._cut_short()
 
     def segments(self) -> Sequence[Segment]:
         """
@@ -207,18 +212,18 @@ class NdjsonJournal:
         """
         Append after making sure of the file, and mend the line before where it is torn.
         """
-        if second == self._failed_second:
+        if self._retry_at and self._monotonic() < self._retry_at:
             return False
         try:
             self._renew(second)
             whole = b"\n" + line if self._file.is_torn else line
             written = _write(self._fd, whole)
         except OSError as error:
-            return self._fail(error, second)
+            return self._fail(error)
         if written != len(whole):
-            return self._cut_short(second)
+            return self._cut_short()
         self._file.is_torn = False
-        self._failed_second = _NEVER
+        self._retry_at = 0.0
         self._failure = ""
         return True
 
@@ -226,11 +231,11 @@ class NdjsonJournal:
         if error.errno == errno.EBADF:  # somebody closed what he did not open; nothing was written
             self._second = _NEVER
             return self._append_checked(line, second)
-        return self._fail(error, second)
+        return self._fail(error)
 
-    def _fail(self, error: OSError, second: int) -> bool:
+    def _fail(self, error: OSError) -> bool:
         """
-        Remember a failure, and leave the file alone for the rest of the second.
+        Remember a failure, and leave the file alone for a while.
         """
         if error.errno == errno.EFBIG:
             self._give_up(
@@ -238,14 +243,14 @@ class NdjsonJournal:
             )
         self._second = _NEVER
         self._is_stale = True
-        self._failed_second = second
+        self._retry_at = self._monotonic() + RETRY_AFTER_S
         self._failure = (
             f"the journal in {self._directory} must be writable ({error.strerror or error});"
             " make room, make it writable, or set TELEMETRY_BASE_DIR to another directory"
         )
         return False
 
-    def _cut_short(self, second: int) -> bool:
+    def _cut_short(self) -> bool:
         self._file.is_torn = True
         self._second = _NEVER
         self._failure = (

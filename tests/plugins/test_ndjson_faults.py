@@ -3,6 +3,7 @@ The file journal on disks and in directories that are broken.
 """
 
 import errno
+import itertools
 import os
 import stat
 import tempfile
@@ -11,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from telemetry.model.errors import JournalError
-from telemetry_plugins.ndjson import NdjsonJournal
+from telemetry_plugins.ndjson import RETRY_AFTER_S, NdjsonJournal
 
 DAY = 86_400
 
 _PROGRAM = """
-import errno, fcntl, json, os, resource, subprocess, sys
+import errno, fcntl, itertools, json, os, resource, subprocess, sys
 from pathlib import Path
 from telemetry.model.codec import encode_line
 from telemetry_plugins.ndjson import NdjsonJournal
 
 NOON = 1795348800
 directory = Path(sys.argv[1])
-journal = NdjsonJournal(directory)
+journal = NdjsonJournal(directory, monotonic=itertools.count().__next__)
 
 def line(number, size=0):
     return encode_line("event", id=f"00000000000000aa-{number}", timestamp="2026-11-22T12:00:00.000000Z",
@@ -40,18 +41,20 @@ def numbers(directory=directory):
 
 def test_base_that_is_a_file(tmp_path, make_journal, make_line, noon):
     """
-    A file where the directory should be: no exception, a reason, and another try next second.
+    A file where the directory should be: no exception, a reason, and another try soon.
     """
+    now = [5.0]
     (tmp_path / "base").write_text("mine")
-    journal = make_journal(tmp_path / "base" / "raw")
+    journal = make_journal(tmp_path / "base" / "raw", monotonic=lambda: now[0])
 
     assert not journal.append(make_line(1), noon)
     assert "Not a directory" in journal.problem
     assert "TELEMETRY_BASE_DIR" in journal.problem
     assert journal.segments() == ()
     (tmp_path / "base").unlink()
-    assert not journal.append(make_line(2), noon)
-    assert journal.append(make_line(3), noon + 1)
+    assert not journal.append(make_line(2), noon + 1)
+    now[0] += RETRY_AFTER_S
+    assert journal.append(make_line(3), noon)
     assert journal.problem == ""
 
 
@@ -65,20 +68,21 @@ def test_directory_that_is_a_file(tmp_path, make_journal, make_line, noon):
     assert (tmp_path / "raw").read_text() == "mine"
 
 
-def test_dead_disk_costs_one_attempt_a_second(tmp_path, make_journal, make_line, noon):
+def test_dead_disk_costs_next_to_nothing(tmp_path, make_journal, make_line, noon):
     """
-    Within a second of records nothing is tried again.
+    Whatever the records' times are, the next attempt is made after a pause.
     """
-    attempts = []
+    attempts, now = [], [5.0]
 
     def count(_directory):
-        attempts.append(1)
+        attempts.append(now[0])
         raise OSError(errno.EIO, "Input/output error")
 
-    journal = make_journal(tmp_path, shares_appends=count)
+    journal = make_journal(tmp_path, shares_appends=count, monotonic=lambda: now[0])
 
     for number in range(300):
-        assert not journal.append(make_line(number), noon + number // 100)
+        now[0] = 5 + number // 100 * RETRY_AFTER_S
+        assert not journal.append(make_line(number), noon + number)
     assert len(attempts) == 3
 
 
@@ -495,9 +499,10 @@ def test_name_that_is_too_long(tmp_path, make_journal, make_line, noon):
 @pytest.mark.parametrize("code", [errno.EIO, errno.EFBIG, errno.ENOSPC, errno.EROFS])
 def test_write_that_fails(tmp_path, make_journal, make_line, read_all, noon, monkeypatch, code):
     """
-    A refused record is answered False, and in the next second the file is opened anew.
+    A refused record is answered False, and after a pause the file is opened anew.
     """
-    journal = make_journal(tmp_path)
+    now = [5.0]
+    journal = make_journal(tmp_path, monotonic=lambda: now[0])
     journal.append(make_line(1), noon)
 
     def refuse(_fd, _line):
@@ -508,7 +513,8 @@ def test_write_that_fails(tmp_path, make_journal, make_line, read_all, noon, mon
         assert not journal.append(make_line(2), noon)
         assert os.strerror(code) in journal.problem
     assert not journal.append(make_line(3), noon)
-    assert journal.append(make_line(4), noon + 1)
+    now[0] += RETRY_AFTER_S
+    assert journal.append(make_line(4), noon)
 
     assert sorted(read_all(tmp_path)) == [1, 4]
     assert len(list(tmp_path.iterdir())) == (2 if code == errno.EFBIG else 1)
@@ -529,7 +535,7 @@ def test_directory_that_vanishes_while_the_file_is_made(tmp_path, make_line, rea
             raw.rmdir()
         return True
 
-    journal = NdjsonJournal(raw, shares_appends=vanishes)
+    journal = NdjsonJournal(raw, shares_appends=vanishes, monotonic=itertools.count().__next__)
 
     assert journal.append(make_line(1), noon) == (times == 1)
     left[0] = 0
