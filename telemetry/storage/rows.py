@@ -32,6 +32,12 @@ _FOLD_SQL = (
     " ON CONFLICT (event_id) DO UPDATE SET state = excluded.state, deleted = excluded.deleted"
 )
 _STATE_SQL = "SELECT state FROM run_folds WHERE event_id = ?"
+_ID_COUNTS = (1, 8, 64, 256)
+_IDS_AT_ONCE = _ID_COUNTS[-1]
+_STATES_SQL = {
+    size: f"SELECT event_id, state FROM run_folds WHERE event_id IN ({', '.join('?' * size)})"
+    for size in _ID_COUNTS
+}
 _ROW_SQL = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs WHERE event_id = ?"
 _RECORD_SQL = (
     "INSERT OR IGNORE INTO run_records (event_id, id, run_id, change, timestamp, body)"
@@ -94,26 +100,36 @@ def apply_all_but(connection: sqlite3.Connection, batch: Sequence[Record]) -> di
     Write a batch's rows, leaving out the records that cannot be written.
 
     Invariant: a value that cannot be stored costs its own record and no other; what concerns the
-    database costs no record anything.
+    database costs no record anything. Where something is left out, the transaction has begun anew:
+    what it held before is undone. A savepoint would cost every batch, this costs the rare bad one.
 
     Returns:
         Why, by the ids of the records that were left out; nearly always empty.
     """
-    connection.execute("SAVEPOINT batch")
     try:
         apply(connection, batch)
     except Exception as error:
         if concerns_the_database(error):
             raise
-        connection.execute("ROLLBACK TO batch")
-        if len(batch) == 1:
-            return {batch[0].id: error}
-        refused: dict[str, Exception] = {}
-        for record in batch:
-            refused.update(apply_all_but(connection, [record]))
-        return refused
-    connection.execute("RELEASE batch")
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        return _apply_each(connection, batch)
     return {}
+
+
+def _apply_each(connection: sqlite3.Connection, batch: Iterable[Record]) -> dict[str, Exception]:
+    refused: dict[str, Exception] = {}
+    for record in batch:
+        connection.execute("SAVEPOINT one_record")
+        try:
+            apply(connection, [record])
+        except Exception as error:
+            if concerns_the_database(error):
+                raise
+            connection.execute("ROLLBACK TO one_record")
+            refused[record.id] = error
+        connection.execute("RELEASE one_record")
+    return refused
 
 
 def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
@@ -121,11 +137,29 @@ def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
     Return a run's fold as it is stored; a new one for a run that is not known.
     """
     found = connection.execute(_STATE_SQL, (event_id,)).fetchone()
-    if found is None:
-        return Fold()
+    return _restore(connection, event_id, found[0]) if found else Fold()
+
+
+def _load_folds(connection: sqlite3.Connection, event_ids: list[str]) -> dict[str, Fold]:
+    """
+    Return the folds of several runs, asked for together: in a backlog most are not known yet.
+    """
+    known: dict[str, bytes] = {}
+    for first in range(0, len(event_ids), _IDS_AT_ONCE):
+        some = event_ids[first : first + _IDS_AT_ONCE]
+        size = next(size for size in _ID_COUNTS if size >= len(some))
+        padded = [*some, *some[-1:] * (size - len(some))]
+        known.update(connection.execute(_STATES_SQL[size], padded))
+    return {
+        event_id: _restore(connection, event_id, known[event_id]) if event_id in known else Fold()
+        for event_id in event_ids
+    }
+
+
+def _restore(connection: sqlite3.Connection, event_id: str, state: bytes) -> Fold:
     row = connection.execute(_ROW_SQL, (event_id,)).fetchone() or ()
     try:
-        return Fold.load(found[0], dict(zip(RUN_COLUMNS, row)))
+        return Fold.load(state, dict(zip(RUN_COLUMNS, row)))
     except CodecError as error:
         raise MalformedDatabaseError(
             f"the state of run {event_id} must be as it was stored (got {error});"
@@ -154,9 +188,8 @@ def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> Non
     rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     states: list[tuple[str, bytes, bool]] = []
     purged: list[str] = []
-    for event_id, group in groups.items():
-        fold = load_fold(connection, event_id)
-        for record in group:
+    for event_id, fold in _load_folds(connection, list(groups)).items():
+        for record in groups[event_id]:
             fold.apply(record)
         states.append((event_id, fold.dump(), fold.deleted))
         if fold.deleted:

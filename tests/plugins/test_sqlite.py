@@ -432,14 +432,21 @@ def test_outage_is_no_fault_of_the_records(record):
     """
 
     class Full:
-        def execute(self, *_):
+        begun = 0
+
+        def execute(self, statement, *_):
+            self.begun += statement.startswith("SAVEPOINT")
             return self
 
-        def executemany(self, *_):
-            raise sqlite3.OperationalError("database or disk is full")
+        def executemany(self, _, rows):
+            if len(rows) == 1 and self.begun >= self.good:
+                raise sqlite3.OperationalError("database or disk is full")
 
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        apply_all_but(Full(), [record(event_type="step")])
+    bad = msgspec.structs.replace(record(event_type="step"), payload=msgspec.Raw(b'"\xff"'))
+    for batch, good in (([record(event_type="step")], 0), ([bad, record(event_type="step")], 2)):
+        Full.good = good
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            apply_all_but(Full(), batch)
 
 
 def test_schema_is_whole(sink, ask):
