@@ -23,7 +23,7 @@ MAX_PATH_PART_BYTES = 255
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_USER_IN_URL = re.compile(r"[^/@]*@")
+_TAIL = re.compile(r"[?#]")
 
 
 class Rule(Protocol):
@@ -53,11 +53,14 @@ class Rule(Protocol):
 
 def masked_url(url: str) -> str:
     """
-    Return a URL without its user, password and query, which may hold secrets.
+    Return a URL without its user, password, query and fragment, which may hold secrets.
     """
-    address, question, _ = url.partition("?")
+    tail = _TAIL.search(url)
+    address = url[: tail.end()] if tail else url
     scheme, separator, rest = address.rpartition("://")
-    return scheme + separator + _USER_IN_URL.sub(f"{MASK}@", rest, count=1) + question
+    authority, slash, path = rest.partition("/")
+    _, at, host = authority.rpartition("@")
+    return f"{scheme}{separator}{MASK if at else ''}{at}{host}{slash}{path}"
 
 
 class Integer:
@@ -375,7 +378,6 @@ def _items(text: str) -> Iterable[Any]:
     if not text.startswith("["):
         return text.split(",")
     try:
-        items = json.loads(text)
+        return list(json.loads(text))
     except RecursionError as error:
         raise ValueError("too deep") from error
-    return list(items)

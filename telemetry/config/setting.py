@@ -115,6 +115,7 @@ def _shown(rule: Rule, value: Any) -> str:
     Return a refused value, short and without what may be a secret.
     """
     from telemetry.config.rules import Password, Url, masked_url
+    from telemetry.config.secret import MASK
 
     if isinstance(rule, Password):
         return "one that is not shown"
@@ -123,7 +124,9 @@ def _shown(rule: Rule, value: Any) -> str:
     if isinstance(value, str):
         # Cut first: a repr or a mask of a megabyte would cost as much.
         value = value[: 4 * MAX_SHOWN_CHARACTERS]
-        value = masked_url(value) if isinstance(rule, Url) or "://" in value else value
+        if isinstance(rule, Url) or "://" in value:
+            # It is no URL, so nobody knows where in it the password ends.
+            value = MASK + value[value.rindex("@") :] if "@" in value else masked_url(value)
     try:
         text = repr(value)
     except ValueError:

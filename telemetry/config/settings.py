@@ -248,7 +248,7 @@ class TelemetryConfig:
         ),
     )
     batch_size: int = attrs.field(
-        default=500,
+        default=5000,
         metadata=setting(
             "TELEMETRY_BATCH_SIZE",
             rule=Integer(1, 100_000),

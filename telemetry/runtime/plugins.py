@@ -22,6 +22,7 @@ import pluggy
 from telemetry import hookspecs
 from telemetry.model.errors import PluginError
 from telemetry.runtime.entrypoints import EntryPoint, entry_points
+from telemetry.runtime.natives import is_main_thread
 from telemetry.runtime.notices import notice, suppressed
 from telemetry.runtime.returns import (
     NoJournal,
@@ -211,18 +212,16 @@ class Plugins:
         """
         name = status.name
         self._statuses[name] = status
-        plugin: Any = None
         try:
             with suppressed():
                 plugin = load()
                 if plugin is None:
                     raise PluginError("the entry point names None")
                 self._manager.register(plugin, name)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # noqa: BLE001 (the guarded boundary: importing may exit)
-            if plugin is not None and self._manager.get_plugin(name) is plugin:
-                self._manager.unregister(plugin)
+            _pass_on_ctrl_c(error)
+            if self._manager.has_plugin(name):  # pragma: no cover (from 1.7 on, pluggy cleans up)
+                self._manager.unregister(name=name)
             self._statuses[name] = attrs.evolve(status, state=State.FAILED)
             self._blame(name, f"cannot be loaded: {_words(error)}")
             return
@@ -294,9 +293,8 @@ class Plugins:
             try:
                 with suppressed():
                     returned = list(islice(read(call()), MAX_RETURNED))
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:  # noqa: BLE001 (the guarded boundary around a plugin)
+                _pass_on_ctrl_c(error)
                 self._blame(name, f"{hook} failed: {_words(error)}")
                 continue
             for each in returned:
@@ -323,9 +321,8 @@ class Plugins:
             try:
                 with suppressed():
                     return found_fields(function(run) if takes_run else function())
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:  # noqa: BLE001 (the guarded boundary around a plugin)
+                _pass_on_ctrl_c(error)
                 self._blame(name, f"{hook} failed: {_words(error)}")
                 return {}
 
@@ -364,6 +361,14 @@ class Plugins:
         while candidate in self._statuses:
             candidate, number = f"{name}{_NAME_SEPARATOR}{number}", number + 1
         return candidate
+
+
+def _pass_on_ctrl_c(error: BaseException) -> None:
+    """
+    Raise the user's own interrupt again; one that a plugin raises in a worker's thread is its own.
+    """
+    if isinstance(error, KeyboardInterrupt) and is_main_thread():
+        raise error
 
 
 def _words(error: BaseException) -> str:

@@ -37,7 +37,7 @@ class NoJournal:
         """
         return ()
 
-    def read(self, segment: Any, cursor: Any, max_bytes: int, /) -> Any:
+    def read(self, segment: Any, cursor: Any, max_bytes: int, /, *, events: bool = True) -> Any:
         """
         Refuse: there is no segment to read.
         """

@@ -31,7 +31,7 @@ def telemetry_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     Decorated functions and clients made without arguments record there, followed by the bundled
     sinks alone; set TELEMETRY_PLUGINS for others. Child processes inherit all of it.
     """
-    from telemetry import tracking
+    from telemetry import client as clients
 
     for name in list(os.environ):
         if name.startswith(_PREFIXES) or name in _OTHERS:
@@ -39,11 +39,11 @@ def telemetry_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     base = tmp_path / "telemetry"
     monkeypatch.setenv("TELEMETRY_BASE_DIR", str(base))
     monkeypatch.setenv("TELEMETRY_PLUGINS", ISOLATED_PLUGINS)
-    monkeypatch.setattr(tracking, "_default", None)
+    monkeypatch.setattr(clients, "_default", None)
     yield base
-    client: Any = tracking._default  # noqa: SLF001 (what the test recorded by itself ends with it)
-    if client is not None:
-        _finish(client)
+    made = clients._default  # noqa: SLF001 (what the test recorded by itself ends with it)
+    if made is not None:
+        _finish(made)
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def telemetry_client(
     """
     Provide a client that records into this test's base directory, also for decorated functions.
     """
-    from telemetry import tracking
+    from telemetry import client as clients
 
     client = make_telemetry_client()
-    monkeypatch.setattr(tracking, "_default", client)
+    monkeypatch.setattr(clients, "_default", client)
     return client
 
 

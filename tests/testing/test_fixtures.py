@@ -59,6 +59,25 @@ def test_decorated_functions_record_there_too(captured_runs):
     assert [event_type for event_type, _ in captured_runs.events()] == ["inside"]
 
 
+@pytest.fixture
+def settings_of_the_machine(monkeypatch):
+    """
+    Set what a user's machine may have set, before the base directory is made.
+    """
+    for name in ("TELEMETRY_DISABLED", "METRICS_API_URL", "TRACEPARENT", "AGENT_OWNER"):
+        monkeypatch.setenv(name, "1")
+
+
+def test_the_machines_settings_are_gone(settings_of_the_machine, telemetry_base):
+    """
+    A test records the same wherever it runs.
+    """
+    config = TelemetryClient().config
+
+    assert (config.disabled, config.metrics_api_url, config.agent_owner) == (False, None, None)
+    assert "TRACEPARENT" not in os.environ
+
+
 def test_only_says_what_there_is(telemetry_client, captured_runs):
     """
     None and two are not one.
