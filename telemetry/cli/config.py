@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     TableColumn(title="SETTING", style="name"),
-    TableColumn(title="VALUE", least=20),
-    TableColumn(title="SOURCE", least=12),
+    TableColumn(title="VALUE", least=12),
+    TableColumn(title="SOURCE", least=9, leaves=2),
     TableColumn(title="VARIABLE", least=12, leaves=1, style="faint"),
 )
 

@@ -2,8 +2,9 @@
 The newest runs by the shortest way, for ``telemetry runs`` without filters.
 
 Loading the settings and the library takes several times as long as the question itself. Where
-nothing is out of the ordinary (a base directory that is named, no other setting, a database that has
-all the journal has, no open run) the answer needs neither. Anything else is left to the long way.
+nothing is out of the ordinary (a base directory that is named, no other setting, a database that
+has all the journal has, no open run) the answer needs neither. Anything else is left to the long
+way.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import error_of, look_of, took_ms
 from telemetry.cli.runs import plain
 from telemetry.cli.session import Session, current, shares_options
-from telemetry.cli.text import shorten, visible, visible_lines
+from telemetry.cli.text import shorten, visible, visible_lines, wrap
 from telemetry.cli.times import clock, duration
 from telemetry.cli.trees import Node, draw_tree, tree_of
 
@@ -151,7 +151,7 @@ def _error(screen: Screen, row: Row) -> list[str]:
     return [
         "",
         screen.style("Error", "title"),
-        screen.style(visible(summary), "bad"),
+        *(screen.style(line, "bad") for line in wrap(visible(summary), screen.width)),
         *(screen.style(f"  {line}", "faint") for line in details),
     ]
 
@@ -180,7 +180,9 @@ def _history(session: Session, history: list[Row]) -> list[str]:
     for record in told:
         values = ", ".join(f"{name}={value}" for name, value in record["values"].items())
         when = clock(record["timestamp"], utc=session.utc)
-        lines.append(f"{when}  {visible(record['change'])}  {visible(values)}")
+        said = f"{visible(record['change'])}  {visible(values)}"
+        width = session.screen.width
+        lines.append(f"{when}  {said if width is None else shorten(said, width - len(when) - 2)}")
     return lines
 
 

@@ -8,7 +8,7 @@ turn the reading direction. None of them reaches the terminal.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Optional
 
 ELLIPSIS = "…"
 
@@ -75,6 +75,17 @@ def shorten(text: str, width: int) -> str:
     while width_of(kept) > width - 1:
         kept = kept[:-1]
     return kept + ELLIPSIS
+
+
+def wrap(text: str, width: Optional[int]) -> list[str]:
+    """
+    Return a text as lines of at most a width; whole where there is none.
+    """
+    if width is None:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -216,12 +217,12 @@ def test_closed_descriptors_are_no_failure(recorded):
 
 
 @posix_only
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_an_output_that_is_full_is_an_error(recorded):
     """
     An answer that could not be written is not reported as success.
     """
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = recorded("runs", stdout=full, stderr=subprocess.PIPE, capture_output=False)
 
     assert done.returncode == 4

@@ -125,7 +125,7 @@ class PosixChild:
             self._hand_down(number, None)
         if interactive and self._master is not None:
             self._raw = terminals.RawMode(_STDIN)
-            self._pump.add_keyboard(Keyboard(_STDIN, self._master))
+            self._pump.add_keyboard(Keyboard(_STDIN, self._master, self._suspend))
 
     def _channels(self, *, interactive: bool) -> tuple[Optional[int], Optional[int]]:
         """
@@ -202,6 +202,17 @@ class PosixChild:
         self._raw.enter()
         self._resize(0, None)
         os.killpg(self.pid, signal.SIGCONT)
+        if self._master is not None:
+            terminals.signal_foreground(self._master, signal.SIGCONT)
+
+    def _suspend(self) -> None:
+        """
+        Stop the child at Ctrl+Z, and ourselves; a child that is slow to stop is not waited for.
+        """
+        if self._master is not None:
+            terminals.signal_foreground(self._master, signal.SIGSTOP)
+            os.killpg(self.pid, signal.SIGSTOP)
+            self._pause()
 
     def _hand_down(self, number: int, frame: Any) -> None:
         if self._is_draining and self._ending is not None:

@@ -9,6 +9,7 @@ import select
 import selectors
 from typing import Callable, Optional
 
+from telemetry.cli.children import terminals
 from telemetry.cli.children.tails import Tail
 
 READ_BYTES = 65_536
@@ -47,11 +48,12 @@ class Keyboard:
     Never blocks on a child that does not read: what it has not taken waits, and no more is read.
     """
 
-    def __init__(self, source: int, target: int) -> None:
+    def __init__(self, source: int, target: int, suspend: Callable[[], None]) -> None:
         self.source = source
         self.target = os.dup(target)
         os.set_blocking(self.target, False)
         self._waiting = b""
+        self._suspend = suspend
 
     def pass_on(self) -> bool:
         """
@@ -62,12 +64,22 @@ class Keyboard:
                 self._waiting = os.read(self.source, READ_BYTES)
                 if not self._waiting:
                     return False
+                self._take_suspend_key()
             self._waiting = self._waiting[os.write(self.target, self._waiting) :]
         except BlockingIOError:
             return True
         except OSError:
             return False
         return True
+
+    def _take_suspend_key(self) -> None:
+        """
+        Act on Ctrl+Z here: the system stops no process whose session has no shell in it.
+        """
+        key = terminals.suspend_key(self.target)
+        if key and key in self._waiting:
+            self._waiting = self._waiting.replace(key, b"")
+            self._suspend()
 
     @property
     def is_full(self) -> bool:

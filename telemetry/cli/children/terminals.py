@@ -14,7 +14,7 @@ import tty
 from typing import Any, Optional
 
 _NO_SIZE = struct.pack("HHHH", 0, 0, 0, 0)
-_OFLAG, _CC = 1, 6
+_OFLAG, _LFLAG, _CC = 1, 3, 6
 
 
 def is_terminal(fd: int) -> bool:
@@ -75,6 +75,28 @@ def copy_size(source: int, target: int) -> None:
     try:
         size = fcntl.ioctl(source, termios.TIOCGWINSZ, _NO_SIZE)
         fcntl.ioctl(target, termios.TIOCSWINSZ, size)
+    except OSError:
+        return
+
+
+def suspend_key(fd: int) -> bytes:
+    """
+    Return the key that suspends, Ctrl+Z; empty while a program takes every key itself.
+    """
+    try:
+        modes = termios.tcgetattr(fd)
+    except (OSError, termios.error):
+        return b""
+    key = modes[_CC][termios.VSUSP] if modes[_LFLAG] & termios.ISIG else b"\0"
+    return b"" if key == b"\0" else bytes(key)
+
+
+def signal_foreground(fd: int, number: int) -> None:
+    """
+    Send a signal to the processes that a terminal's keys would reach.
+    """
+    try:
+        os.killpg(os.tcgetpgrp(fd), number)
     except OSError:
         return
 

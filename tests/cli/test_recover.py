@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def copied(recorded, telemetry):
+    """
+    A base directory of its own with runs of every kind.
+    """
+    shutil.copytree(recorded.base, telemetry.base)
+    return telemetry
+
+
+def _rows(shell):
+    return shell.json("runs", "--limit", "0")["runs"]
+
+
+def test_a_sound_database_is_left_alone(copied):
+    """
+    Nothing is made anew without need, and --check-only changes nothing at all.
+    """
+    for args in (["recover"], ["recover", "--check-only"]):
+        done = copied(*args)
+
+        assert done.returncode == 0
+        assert "is sound" in done.stdout
+    assert not list((copied.base / "db").glob("*corrupted*"))
+
+
+def test_damage_is_found_and_repaired(copied):
+    """
+    --check-only exits with 5; recover brings every run back and keeps the damaged file.
+    """
+    before = _rows(copied)
+    database = copied.base / "db" / "telemetry.sqlite"
+    database.write_bytes(b"no database at all" * 1000)
+
+    found = copied("recover", "--check-only")
+    done = copied("recover", "--json")
+
+    assert found.returncode == 5
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == len(before)
+    assert _rows(copied) == before
+    assert list((copied.base / "db").glob("telemetry.corrupted.*.sqlite"))
+
+
+def test_a_missing_database_is_made_from_the_journal(copied):
+    """
+    A deleted database is a finding, and comes back whole.
+    """
+    before = _rows(copied)
+    for path in (copied.base / "db").iterdir():
+        path.unlink()
+
+    assert copied("recover", "--check-only").returncode == 1
+    assert copied("recover").returncode == 0
+    assert _rows(copied) == before
+
+
+def test_force_makes_a_sound_database_anew(copied):
+    """
+    --force does it anyway, with the same rows.
+    """
+    before = _rows(copied)
+    done = copied("recover", "--force")
+
+    assert done.returncode == 0
+    assert "5 runs are back" in done.stdout
+    assert _rows(copied) == before
+
+
+def test_damaged_lines_of_the_journal_are_counted(copied):
+    """
+    What cannot be read is left out, said, and a finding.
+    """
+    journal = next((copied.base / "raw").glob("*.ndjson"))
+    with journal.open("ab") as file:
+        file.write(b'{"lt":1,"record_type":"run","id":"torn\n')
+    done = copied("recover", "--force")
+
+    assert done.returncode == 1
+    assert "1 damaged lines" in done.stderr
+
+
+def test_a_writer_is_not_disturbed(copied):
+    """
+    While another process writes the database, recover waits, then exits with 4 and says who.
+    """
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from telemetry import TelemetryClient; c = TelemetryClient();"
+        "c.start_run('agent', 'job'); c.flush(); print('up', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=copied.env(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        done = copied("recover", "--force", "--wait", "0.2")
+        process.kill()
+
+    assert done.returncode == 4
+    assert "must have no writer" in done.stderr
