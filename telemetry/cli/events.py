@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
+from telemetry.cli.completing import complete_run
 from telemetry.cli.finding import find_run
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
@@ -26,7 +27,7 @@ _COLUMNS = (
 
 @shares_options
 @click.command("events")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--type", "event_type", metavar="TYPE", help="Only events of this type.")
 @click.option(
     "-n", "--limit", type=click.IntRange(0), default=0, help="Only the last so many; 0 for all."

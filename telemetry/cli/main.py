@@ -17,7 +17,7 @@ import click
 
 from telemetry.cli.exits import MEANINGS, CommandError, Exit, exit_code_of, is_expected
 from telemetry.cli.screen import OutputClosedError, Screen
-from telemetry.cli.session import shares_options
+from telemetry.cli.session import Session, shares_options
 
 #: Where each command lies, in the order of the help page.
 COMMANDS: Mapping[str, str] = {
@@ -90,7 +90,7 @@ def _plugin_commands(ctx: click.Context) -> Mapping[str, click.Command]:
     if "telemetry.commands" not in meta:
         from telemetry.cli.joining import plugin_commands
 
-        meta["telemetry.commands"] = plugin_commands()
+        meta["telemetry.commands"] = plugin_commands(ctx.ensure_object(Session))
     commands: Mapping[str, click.Command] = meta["telemetry.commands"]
     return commands
 

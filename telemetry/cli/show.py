@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from telemetry.cli import events as event_lines
+from telemetry.cli.completing import complete_run
 from telemetry.cli.finding import find_run
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import error_of, look_of, took_ms
@@ -39,7 +40,7 @@ _TOLD_ELSEWHERE = frozenset(
 
 @shares_options
 @click.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "-n",
     "--events",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
+from telemetry.cli.completing import complete_run
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import look_of
@@ -31,7 +32,7 @@ _TOLD_FIELDS = ("status", "duration_ms", "error_summary", "commit_hash", "git_co
 
 @shares_options
 @click.command("tail")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl+C.")
 @click.option(
     "-n",

@@ -18,7 +18,7 @@ def folder(tmp_path):
     for name, content in {
         "top.py": b"import os\ndef f():\n    class A: pass\n",
         "good/one.py": b"async def g(): pass\n",
-        "good/deep/two.txt": "zwei\nZeilen\n".encode(),
+        "good/deep/two.txt": b"zwei\nZeilen\n",
         "bad/broken.py": b"def (:\n",
         "bad/latin.txt": b"caf\xe9\n",
         "bad/\x1b[31mred.py": b"x = (\n",

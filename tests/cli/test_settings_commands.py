@@ -158,6 +158,18 @@ def test_completion_completes_commands(telemetry):
     assert {line.partition(",")[2] for line in done.stdout.split()} == {"run", "runs"}
 
 
+def test_completion_completes_runs(recorded):
+    """
+    The name of a run is completed from the newest ones; hostile names are not offered.
+    """
+    words = {"COMP_WORDS": "telemetry show ", "COMP_CWORD": "2"}
+    done = recorded(env={"_TELEMETRY_COMPLETE": "bash_complete", **words})
+    offered = [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+    assert {"@last", "@last-failed", "own-1"} < set(offered)
+    assert "evil" not in done.stdout
+
+
 def test_completion_of_an_unknown_shell_exits_with_2(telemetry):
     """
     Only shells that click knows can be completed.
