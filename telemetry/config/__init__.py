@@ -4,7 +4,7 @@ The settings of a process: where data lie, what is recorded, which plugins are l
 
 from __future__ import annotations
 
-from telemetry.config.listing import Line, listing, markdown_table
+from telemetry.config.listing import Line, listing
 from telemetry.config.secret import Secret
 from telemetry.config.setting import Group, Setting, setting
 from telemetry.config.settings import TelemetryConfig
@@ -16,6 +16,5 @@ __all__ = [
     "Setting",
     "TelemetryConfig",
     "listing",
-    "markdown_table",
     "setting",
 ]

@@ -1,5 +1,5 @@
 """
-The settings as people read them: with their values, and as a table for the documentation.
+The settings as people read them, with their values.
 """
 
 from __future__ import annotations
@@ -42,27 +42,3 @@ def listing(config: TelemetryConfig) -> Iterator[Line]:
             default=described.show_default(field.default),
             setting=described,
         )
-
-
-def markdown_table(cls: type[attrs.AttrsInstance]) -> str:
-    """
-    Return the settings that a class declares as Markdown, a table for each group.
-    """
-    groups: dict[str, list[str]] = {}
-    for field in attrs.fields(cls):
-        if METADATA_KEY in field.metadata:
-            described = described_by(field)
-            groups.setdefault(described.group.value, []).append(_row(field.default, described))
-    head = "| Variable | What it does | Value | Default |\n|---|---|---|---|\n"
-    return "\n".join(
-        f"## {name.capitalize()}\n\n{head}{''.join(rows)}" for name, rows in groups.items()
-    )
-
-
-def _row(default: object, described: Setting) -> str:
-    """
-    Return a setting's line of the table.
-    """
-    variables = ", then ".join(f"`{variable}`" for variable in described.variables)
-    rule = f"{described.rule.text} ({described.unit})" if described.unit else described.rule.text
-    return f"| {variables} | {described.help} | {rule} | {described.show_default(default)} |\n"

@@ -13,8 +13,13 @@ Subclass `SinkConformance` in a test module, or call `check_sink` from anywhere:
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import tempfile
+import time
+import traceback
+import warnings
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     Batch = tuple[tuple[Record, ...], Cursor]
 
 TIMEOUT_S = 60.0
+POLL_S = 0.005
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -228,6 +234,26 @@ class SinkConformance(ABC):
             closer.call(sink.close)
         self._expect(tmp_path, batches)
 
+    def test_a_child_process_goes_on_with_it(self, tmp_path: Path) -> None:
+        """
+        After a fork the child may use the sink, and the parent's is none the worse.
+        """
+        if not hasattr(os, "fork"):  # pragma: no cover (Windows)
+            return
+        batches = sample_batches()
+        sink = self.make_sink(tmp_path)
+        sink.write(*batches[0])
+
+        def go_on() -> None:  # pragma: no cover (runs in the child)
+            _call(sink, "after_fork")
+            sink.write(*batches[1])
+            sink.close()
+
+        _in_child(go_on)
+        sink.close()
+        self._write(tmp_path, batches[2:])
+        self._expect(tmp_path, batches)
+
     def test_close_may_be_called_twice(self, tmp_path: Path) -> None:
         """
         And without a batch in between, or before.
@@ -404,6 +430,34 @@ def _call(sink: Sink, method: str) -> None:
     Call an optional method.
     """
     getattr(sink, method, lambda: None)()
+
+
+def _in_child(function: Callable[[], None]) -> None:
+    """
+    Call a function in a forked process, and check that it comes back.
+    """
+    with warnings.catch_warnings():
+        # The sinks of a process with threads are forked, too.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:  # pragma: no cover (runs in the child)
+        try:
+            function()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 (nothing of the child may go on as the parent)
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    deadline = time.monotonic() + TIMEOUT_S
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    while not ended and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    _require(bool(ended), f"a call in a child must return (waited {TIMEOUT_S:g} s)")
+    _require(status == 0, "a call in a child must succeed (its traceback is on standard error)")
 
 
 class _Thread:

@@ -5,12 +5,14 @@ The conformance checks: a sink that keeps the rules passes, and each broken rule
 from __future__ import annotations
 
 import json
+import os
+import threading
 
 import pytest
 
 from telemetry.model.errors import CursorMovedError
 from telemetry.sinks import Cursor
-from telemetry.testing import SinkConformance, check_sink, sample_records
+from telemetry.testing import SinkConformance, check_sink, conformance, sample_records
 
 
 class FileSink:
@@ -172,6 +174,35 @@ class Careless(KeeperSink):
             super().write(batch, Cursor("", 0))
 
 
+class Parental(FileSink):
+    """
+    Works in the process that made it.
+    """
+
+    def __init__(self, base):
+        super().__init__(base)
+        self.pid = os.getpid()
+
+    def write(self, batch, cursor, /):
+        assert os.getpid() == self.pid
+        super().write(batch, cursor)
+
+
+class Childless(FileSink):
+    """
+    Never comes back in a child.
+    """
+
+    def __init__(self, base):
+        super().__init__(base)
+        self.pid = os.getpid()
+
+    def write(self, batch, cursor, /):
+        if os.getpid() != self.pid:
+            threading.Event().wait()
+        super().write(batch, cursor)
+
+
 class Startled(FileSink):
     """
     Tells of cursors that it does not keep.
@@ -218,6 +249,21 @@ def test_a_broken_rule_is_found(sink):
             else lambda base: sink(base).state()["ids"],
             repeats_are_harmless=False,
         )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
+@pytest.mark.parametrize(
+    ("sink", "message"),
+    [(Parental, "in a child must succeed"), (Childless, "in a child must return")],
+)
+def test_a_sink_that_fails_in_a_child_is_found(sink, message, monkeypatch):
+    """
+    A child that raises or hangs is a broken rule, and nothing of it is left behind.
+    """
+    monkeypatch.setattr(conformance, "TIMEOUT_S", 0.3)
+
+    with pytest.raises(AssertionError, match=message):
+        check_sink(sink, delivered=ids_in, repeats_are_harmless=False)
 
 
 def test_repeats_must_be_harmless_or_declared():
