@@ -15,9 +15,12 @@ import click
 from telemetry.cli.children.endings import Ending, refused
 from telemetry.cli.children.tails import last_part
 from telemetry.cli.session import current, shares_options
+from telemetry.cli.text import visible
 from telemetry.cli.times import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from telemetry.cli.children.posix import PosixChild
     from telemetry.cli.children.windows import ThreadedChild
     from telemetry.client import RunContext
@@ -75,6 +78,8 @@ def command(  # noqa: PLR0913 (one parameter for each option)
     from telemetry.client import TelemetryClient
 
     session = current()
+    if session.config.disabled:
+        return _pass_through(cmd)
     client = TelemetryClient(session.config)
     context = client.track_run(
         agent or agent_name(cmd), job_type, trigger_type, input_summary=shlex.join(cmd)
@@ -90,6 +95,31 @@ def command(  # noqa: PLR0913 (one parameter for each option)
         child.close()
     client.flush(client.config.exit_timeout_s)
     return ending.exit_code
+
+
+def _pass_through(cmd: tuple[str, ...]) -> int:
+    """
+    Run a command and record nothing.
+    """
+    child = new_child(0)
+    try:
+        ending = _run(child, cmd, os.environ)
+        child.drain()
+    finally:
+        child.close()
+    return ending.exit_code
+
+
+def _run(child: Child, cmd: tuple[str, ...], env: Mapping[str, str]) -> Ending:
+    """
+    Run a command to its end; one that cannot be started is said on standard error.
+    """
+    try:
+        return child.run(cmd, env)
+    except OSError as error:
+        ending = refused(cmd[0], error)
+        click.echo(f"telemetry run: {visible(ending.refusal.partition(': ')[2])}", err=True)
+        return ending
 
 
 def agent_name(cmd: tuple[str, ...]) -> str:
@@ -120,11 +150,7 @@ def _record(run: RunContext, child: Child, cmd: tuple[str, ...]) -> Ending:
     """
     Run a command to its end and record what came of it.
     """
-    try:
-        ending = child.run(cmd, run.environ())
-    except OSError as error:
-        ending = refused(cmd[0], error)
-        click.echo(f"telemetry run: {ending.refusal.partition(': ')[2]}", err=True)
+    ending = _run(child, cmd, run.environ())
     outputs = {"stdout": child.stdout.text(), "stderr": child.stderr.text()}
     if any(outputs.values()):
         sizes = {
