@@ -29,16 +29,6 @@ GOOD = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _fresh_notices():
-    """
-    A notice that one test has heard is heard again by the next.
-    """
-    notices.forget()
-    yield
-    notices.forget()
-
-
 @pytest.fixture
 def config(tmp_path):
     """
@@ -136,7 +126,7 @@ def test_an_installed_plugin_is_loaded(config, module):
         ),
     ],
 )
-def test_a_plugin_that_cannot_be_loaded_harms_no_other(text, problem, config, module, capsys):
+def test_a_plugin_that_cannot_be_loaded_harms_no_other(text, problem, config, module, said):
     """
     One notice, one line in the statuses, and the good one beside it works.
     """
@@ -146,7 +136,7 @@ def test_a_plugin_that_cannot_be_loaded_harms_no_other(text, problem, config, mo
     found = status(plugins, "bad")
     assert found.state is State.FAILED
     assert problem in found.problem
-    assert capsys.readouterr().err.count("plugin bad cannot be loaded") == 1
+    assert len(said.about("plugin bad cannot be loaded")) == 1
 
 
 def test_ctrl_c_while_loading_is_the_users(config, module):
@@ -234,15 +224,14 @@ def test_the_allow_list_allows_only_those(config, module):
     assert status(plugins, "a").state is State.DISABLED
 
 
-def test_a_listed_name_that_is_no_plugin_is_noticed(config, capsys):
+def test_a_listed_name_that_is_no_plugin_is_noticed(config, said):
     """
     A slip of the pen in a list does not go unseen.
     """
     Plugins.load(attrs.evolve(config, plugins=("sqlit",), plugins_disabled=("htpp",)), installed=[])
 
-    heard = capsys.readouterr().err
-    assert "TELEMETRY_PLUGINS must name installed plugins (got 'sqlit')" in heard
-    assert "TELEMETRY_PLUGINS_DISABLED must name installed plugins (got 'htpp')" in heard
+    assert said.about("TELEMETRY_PLUGINS must name installed plugins (got 'sqlit')")
+    assert said.about("TELEMETRY_PLUGINS_DISABLED must name installed plugins (got 'htpp')")
 
 
 JOURNAL = HEAD + (
@@ -271,7 +260,7 @@ def test_the_allow_list_cannot_take_the_journal_away(config, module):
     assert [each.name for each in plugins.statuses if each.state is State.LOADED] == ["own", "mine"]
 
 
-def test_a_blocked_journal_stays_blocked(config, module, capsys):
+def test_a_blocked_journal_stays_blocked(config, module, said):
     """
     Who blocks the journal by name gets none: records wait in memory, and a notice says so.
     """
@@ -283,7 +272,7 @@ def test_a_blocked_journal_stays_blocked(config, module, capsys):
     assert isinstance(journal, NoJournal)
     assert isinstance(journal, Journal)
     assert journal.append(b"{}\n", 0) is False
-    assert "no plugin offers a journal" in capsys.readouterr().err
+    assert said.about("no plugin offers a journal")
 
 
 def test_a_journal_of_no_use_gives_way_to_the_next(config, module):
@@ -425,7 +414,7 @@ def test_commands_that_are_commands_are_taken(config):
     assert "a command must be a click.Command" in status(plugins, "Hooks").problem
 
 
-def test_observers_are_told_one_by_one(config, capsys):
+def test_observers_are_told_one_by_one(config, said):
     """
     An observer that fails is one notice; those before and after it are told.
     """
@@ -451,7 +440,7 @@ def test_observers_are_told_one_by_one(config, capsys):
         tell("over")
 
     assert seen == ["b", ("a", "run")] * 3 + ["over ended"]
-    assert capsys.readouterr().err.count("telemetry_run_started failed: ZeroDivisionError") == 1
+    assert len(said.about("telemetry_run_started failed: ZeroDivisionError")) == 1
 
 
 @pytest.mark.parametrize(
@@ -520,7 +509,7 @@ def test_the_runtimes_own_sinks_keep_their_names(config):
     assert names(plugins, config) == []
 
 
-def test_a_useless_value_in_a_plugins_section_is_one_notice(tmp_path, module, capsys):
+def test_a_useless_value_in_a_plugins_section_is_one_notice(tmp_path, module, said):
     """
     The section is read when the plugin is asked, which is after the settings' own notices.
     """
@@ -532,7 +521,7 @@ def test_a_useless_value_in_a_plugins_section_is_one_notice(tmp_path, module, ca
 
     names(Plugins.load(config, installed=[module("mine", text)]), config)
 
-    assert capsys.readouterr().err.count("TELEMETRY_MINE_PORT must be an integer") == 1
+    assert len(said.about("TELEMETRY_MINE_PORT must be an integer")) == 1
 
 
 def test_what_plugins_log_while_they_work_is_telemetrys_own(config):
