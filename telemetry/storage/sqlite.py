@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -32,6 +32,8 @@ READER_BUSY_TIMEOUT_S = 5.0
 AUTOCHECKPOINT_PAGES = 10_000
 STATEMENT_CACHE_SIZE = 256
 
+#: What a read-only connection says of a database that waits to be rolled back.
+_NEEDS_ROLLBACK = "readonly database"
 _MALFORMED = (
     "malformed",
     "not a database",
@@ -232,7 +234,30 @@ def _create(path: Path) -> None:
 def _refuse_what_is_not_ours(path: Path) -> None:
     """
     Look before opening for writing: only a read-only connection is sure to change no byte.
+
+    Whoever was killed in the middle of a transaction with a rollback journal left a database that
+    cannot be read before SQLite has put it back as it was; then it is looked at again.
     """
+    try:
+        _look(path)
+    except sqlite3.OperationalError as error:
+        if _NEEDS_ROLLBACK not in str(error):
+            raise
+        _roll_back(path)
+        _look(path)
+
+
+def _roll_back(path: Path) -> None:
+    """
+    Let SQLite take back what a killed process had half written; nothing else is changed.
+    """
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S)
+    ) as connection:
+        user_version(connection)
+
+
+def _look(path: Path) -> None:
     if path.stat().st_size == 0:
         return
     connection = connect_read_only(path)

@@ -560,3 +560,30 @@ print(json.dumps([sum(statuses), done, connection.execute("SELECT count(*) FROM 
     answers = run_program(_HEAD + source, tmp_path / "db" / "telemetry.sqlite", tmp_path / "raw")
 
     assert answers == [0, True, 41, "ok"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_half_a_transaction_of_a_killed_process_is_rolled_back(tmp_path, journal):
+    """
+    A rollback journal left by a kill, as when WAL mode is just being set, does not stop the sink.
+    """
+    path = tmp_path / "db.sqlite"
+    sink = SqliteSink(path)
+    assert follow(sink, journal)
+    sink.close()
+    child = os.fork()
+    if child == 0:
+        database = sqlite3.connect(path, isolation_level=None)
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("UPDATE run_events SET payload_json = zeroblob(9000)")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert Path(f"{path}-journal").stat().st_size > 0
+
+    again = SqliteSink(path)
+    assert follow(again, journal)
+    again.close()
+    assert check(path) == []
+    assert differences(path, journal) == []
