@@ -57,8 +57,10 @@ class Restoring:
 
     def _say_refused(self) -> None:
         stats = self._emergency.stats()
+        reason = getattr(self._journal, "problem", "")
         notice(
             "journal:refused",
             f"the journal must take each record ({stats.record_count} wait in memory, "
-            f"{stats.dropped_count} are lost); free some space or make its directory writable",
+            f"{stats.dropped_count} are lost); "
+            + (reason or "free some space or make its directory writable"),
         )

@@ -45,7 +45,11 @@ class Syncing:
         Make everything recorded so far survive a power cut, unless the policy is never.
 
         A sync that fails is said and not felt: cursors are checked against the journal anyway.
+        So is what the journal itself has to say, such as that others may read its files.
         """
+        problem = getattr(self._journal, "problem", "")
+        if problem:
+            notice("journal:problem", problem)
         if self._policy == "never":
             return
         epoch = self._bell.look()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from telemetry.config import TelemetryConfig
 from telemetry.model.codec import decode_line
 from telemetry.sinks import Journal
 from telemetry_plugins.ndjson import NdjsonJournal, telemetry_register_journal
@@ -36,8 +37,6 @@ def test_hook_returns_the_configured_journal(tmp_path, make_line, noon):
     """
     The plugin's journal writes where the configuration says, and nothing before the first record.
     """
-    from telemetry.config import TelemetryConfig
-
     journal = telemetry_register_journal(TelemetryConfig.from_env({}, base_dir=tmp_path / "base"))
 
     assert not (tmp_path / "base").exists()

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from telemetry.client import TelemetryClient
+from telemetry.config import TelemetryConfig
 from telemetry.model.errors import JournalError
+from telemetry.runtime import notices
 from telemetry_plugins.ndjson import RETRY_AFTER_S, NdjsonJournal
 
 DAY = 86_400
@@ -607,3 +610,18 @@ def test_child_leaves_the_parents_own_file(tmp_path, make_journal, make_line, re
     assert journal.append(make_line(2), noon)
     assert len(list(tmp_path.iterdir())) == 2
     assert sorted(read_all(tmp_path)) == [1, 2]
+
+
+def test_problem_is_said_to_the_user(tmp_path, caplog, monkeypatch):
+    """
+    What the journal has to say reaches the user although no record is refused.
+    """
+    monkeypatch.setattr(notices.logger, "propagate", True)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw").chmod(0o777)
+    client = TelemetryClient(TelemetryConfig.from_env({}, base_dir=tmp_path))
+    client.end_run(client.start_run("agent", "job"))
+    assert client.flush(30)
+    client.close()
+
+    assert "chmod o-w" in caplog.text
