@@ -30,6 +30,7 @@ DEFAULT_FILES = 400
 DEFAULT_SECONDS = 6.0
 FLUSH_TIMEOUT_S = 10.0
 SHOWN_FAILURES = 6
+_EXAMPLES = ("git --version", "python3 --version", "python --version")
 SHOWN_RUNS = 10
 
 
@@ -219,7 +220,7 @@ def _next(session: Session, tree: Node) -> list[str]:
     commands = {
         f"runs{_base(session)}": "the newest runs",
         f"show {name}{_base(session)}": "this one, with everything in it",
-        f"run{_base(session)} -- make test": "any command of yours, as a run",
+        f"run{_base(session)} -- {_any_command()}": "any command, as a run",
     }
     width = max(map(len, commands))
     lines = [screen.style("Next", "title")]
@@ -227,6 +228,14 @@ def _next(session: Session, tree: Node) -> list[str]:
         shown = f"  {_program()} {words.ljust(width)}"
         lines.append(f"{screen.style(shown, 'name')}  {screen.style(what, 'faint')}")
     return lines
+
+
+def _any_command() -> str:
+    """
+    Return a command that is here, so that the line works as it is printed.
+    """
+    found = (words for words in _EXAMPLES if shutil.which(words.partition(" ")[0]))
+    return next(found, f'"{sys.executable}" --version')
 
 
 def _base(session: Session) -> str:
