@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import eliot
-import structlog
 import orjson
+import structlog
 
 from benchmarks.harness import Block, Row, in_turn, repeated
 from telemetry import TelemetryClient, tracked_run
@@ -131,8 +131,12 @@ def measure(*, quick: bool) -> list[Row]:
         calls = {name: base // share.get(name, 4) for name in blocks}
         times = in_turn(blocks, rounds=rounds, calls=calls, settle=lambda: client.flush(60))
     return [
-        Row(what="log_event / os.write of 250 bytes", value=times.ratio("event", "write"), target=6),
-        Row(what="log_event / eliot's message", value=times.ratio("event", "eliot event"), target=1),
+        Row(
+            what="log_event / os.write of 250 bytes", value=times.ratio("event", "write"), target=6
+        ),
+        Row(
+            what="log_event / eliot's message", value=times.ratio("event", "eliot event"), target=1
+        ),
         Row(
             what="start_run + end_run / eliot's action",
             value=times.ratio("start_end", "eliot start_end"),

@@ -215,8 +215,7 @@ class TelemetryClient:
         plugins: Sequence[object] = (),
     ) -> None:
         if config is None:
-            overrides = {} if base_dir is None else {"base_dir": base_dir}
-            config = TelemetryConfig.from_env(**overrides)
+            config = TelemetryConfig.from_env(base_dir=base_dir)
         self._runtime: Runtime = shared_runtime(config, tuple(plugins))
 
     @classmethod
@@ -468,3 +467,16 @@ def _outcome(status: object) -> Outcome:
         notice("status", f"status must be one of {choices} (got {str(status)[:80]!r}); took failed")
         parsed = Status.FAILED
     return OUTCOMES[parsed]
+
+
+_default: Optional[TelemetryClient] = None
+
+
+def default_client() -> TelemetryClient:
+    """
+    Return the process's own client, made from the environment at the first call.
+    """
+    global _default  # noqa: PLW0603 (one per process; two threads at once make the same)
+    if _default is None:
+        _default = TelemetryClient()
+    return _default

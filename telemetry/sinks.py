@@ -65,6 +65,9 @@ class Journal(Protocol):
     """
     The append-only truth that every sink follows.
 
+    It may also have ``problem``, one line that says what is wrong with it and what to do, empty
+    where nothing is; it is shown to the user at most once a minute.
+
     `append` is the only method on the caller's path: no lock, no fsync, and no OSError leaves it.
     The others may block and may raise OSError.
     """
@@ -88,7 +91,9 @@ class Journal(Protocol):
         Return the files that exist now, oldest first.
         """
 
-    def read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /) -> Chunk:
+    def read(
+        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+    ) -> Chunk:
         """
         Return the next whole records after a cursor.
 
@@ -97,6 +102,7 @@ class Journal(Protocol):
 
         Args:
             max_bytes: About how much to read; a longer single line is read whole.
+            events: Whether events are wanted; lines of others may be passed over undecoded.
         """
 
     def sync(self) -> None:
@@ -120,8 +126,9 @@ class Sink(Protocol):
     """
     A destination of records.
 
-    It may also have ``idle()``, called when it has caught up (checkpoints belong there), and
-    ``after_fork()``, called in a child process before anything else.
+    It may also have ``idle()``, called when it has caught up (checkpoints belong there),
+    ``after_fork()``, called in a child process before anything else, and ``takes_events = False``,
+    which spares it, and the machine, the decoding of events that it has no use for.
     """
 
     #: Unique among the sinks of a process; names its cursor, its lock and its dead letters.

@@ -9,10 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, overload
-
-import attrs
 
 from telemetry.runtime.context import current_context
 
@@ -21,59 +18,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DISABLED_VALUES = frozenset({"1", "true", "yes", "on"})
-
-
-@attrs.frozen(kw_only=True)
-class Tracking:
-    """
-    What `tracked_run` was told; travels with a decorated function when it is pickled.
-    """
-
-    agent_name: str
-    job_type: str
-    trigger_type: str = "cli"
-    capture_arguments: bool = False
-    capture_result: bool = False
-    fields: Mapping[str, Any] = attrs.field(factory=dict)
-    client: Optional[TelemetryClient] = None
-
-    @property
-    def captures(self) -> bool:
-        """
-        Tell whether anything of a call is recorded beyond that it was made.
-        """
-        return self.capture_arguments or self.capture_result
-
-    def record_call(
-        self, run: RunContext, call: Optional[tuple[tuple[Any, ...], dict[str, Any]]]
-    ) -> None:
-        """
-        Record the arguments of a call, if that was asked for.
-        """
-        if call is not None and self.capture_arguments:
-            run.log_event("call", {"args": call[0], "kwargs": call[1]})
-
-    def record_result(self, run: RunContext, result: object) -> None:
-        """
-        Record what a call returned, if that was asked for.
-        """
-        if self.capture_result:
-            run.log_event("result", result)
-
-    def run(self) -> RunContext:
-        """
-        Return a run, not yet begun.
-        """
-        client = self.client if self.client is not None else default_client()
-        return client.track_run(self.agent_name, self.job_type, self.trigger_type, **self.fields)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A client is a process's own; where the function arrives, the default one takes over.
-        return {**attrs.asdict(self, recurse=False), "client": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
 
 
 @overload
@@ -127,8 +71,8 @@ def tracked_run(  # noqa: PLR0913 (what a run can be told)
     def decorate(function: Any) -> Any:
         if os.environ.get("TELEMETRY_DISABLED", "").strip().lower() in _DISABLED_VALUES:
             return function
-        # wrapt is only paid for by programs that record.
-        from telemetry.wrapping import wrap
+        # Only programs that record pay for what records.
+        from telemetry.wrapping import Tracking, wrap
 
         named = agent_name if isinstance(agent_name, str) else None
         tracking = Tracking(
@@ -161,28 +105,16 @@ def _agent_of(function: Any) -> str:
     if module != "__main__":
         return str(module).rpartition(".")[2]
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(script).stem if script else "interactive"
+    if not script:
+        return "interactive"
+    # os.path, because a program that has telemetry disabled need not pay for pathlib.
+    return os.path.splitext(os.path.basename(str(script)))[0]  # noqa: PTH119, PTH122
 
 
 def _job_of(function: Any) -> str:
     inner = _underlying(function)
     name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
     return str(name).replace("<locals>.", "")
-
-
-_default: Optional[TelemetryClient] = None
-
-
-def default_client() -> TelemetryClient:
-    """
-    Return the process's own client, made from the environment at the first call.
-    """
-    global _default  # noqa: PLW0603 (one per process; two threads at once make the same)
-    if _default is None:
-        from telemetry.client import TelemetryClient
-
-        _default = TelemetryClient()
-    return _default
 
 
 class NoRun:

@@ -15,17 +15,73 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+import attrs
 import wrapt
 
+from telemetry.client import default_client
 from telemetry.runtime.context import enter, leave
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
 
-    from telemetry.tracking import Tracking
+    from telemetry.client import RunContext, TelemetryClient
 
 #: How far up cloudpickle is looked for among the callers of a reduction.
 _FRAMES_TO_CLOUDPICKLE = 4
+
+
+@attrs.frozen(kw_only=True)
+class Tracking:
+    """
+    What `tracked_run` was told; travels with a decorated function when it is pickled.
+    """
+
+    agent_name: str
+    job_type: str
+    trigger_type: str = "cli"
+    capture_arguments: bool = False
+    capture_result: bool = False
+    fields: Mapping[str, Any] = attrs.field(factory=dict)
+    client: Optional[TelemetryClient] = None
+
+    @property
+    def captures(self) -> bool:
+        """
+        Tell whether anything of a call is recorded beyond that it was made.
+        """
+        return self.capture_arguments or self.capture_result
+
+    def record_call(
+        self, run: RunContext, call: Optional[tuple[tuple[Any, ...], dict[str, Any]]]
+    ) -> None:
+        """
+        Record the arguments of a call, if that was asked for.
+        """
+        if call is not None and self.capture_arguments:
+            run.log_event("call", {"args": call[0], "kwargs": call[1]})
+
+    def record_result(self, run: RunContext, result: object) -> None:
+        """
+        Record what a call returned, if that was asked for.
+        """
+        if self.capture_result:
+            run.log_event("result", result)
+
+    def run(self) -> RunContext:
+        """
+        Return a run, not yet begun.
+        """
+        client = self.client if self.client is not None else default_client()
+        return client.track_run(self.agent_name, self.job_type, self.trigger_type, **self.fields)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client is a process's own; where the function arrives, the default one takes over.
+        return {**attrs.asdict(self, recurse=False), "client": None}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
 
 def wrap(function: Any, tracking: Tracking) -> Any:
@@ -61,8 +117,8 @@ class TrackedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         super().__init__(function, _driver_of(function, tracking))
         self._self_tracking = tracking
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         # cloudpickle takes whatever calls itself a function apart by its code object, and would
         # pickle the bare function. To it alone, this is an object with a reduction of its own.
         if _is_cloudpickle(sys._getframe(1)):  # noqa: SLF001 (the one way to know the caller)

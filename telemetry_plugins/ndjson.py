@@ -154,14 +154,16 @@ class NdjsonJournal:
         """
         return self._reading().segments()
 
-    def read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /) -> Chunk:
+    def read(
+        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+    ) -> Chunk:
         """
         Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
 
         Raises:
             OSError: The file has gone, or cannot be read.
         """
-        return self._reading().read(segment, cursor, max_bytes)
+        return self._reading().read(segment, cursor, max_bytes, events=events)
 
     def sync(self) -> None:
         """

@@ -19,4 +19,7 @@ def _as_if_new(monkeypatch):
     for name in list(os.environ):
         if name.startswith(("TELEMETRY_", "METRICS_API_", "AGENT_")) and "_TEST_" not in name:
             monkeypatch.delenv(name)
+    # pytest gives the logger a handler of its own, and then it would have none for stderr.
+    monkeypatch.setattr(notices.logger, "handlers", [])
+    notices._set_up()
     notices.forget()

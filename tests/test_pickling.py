@@ -67,10 +67,10 @@ def base(tmp_path, monkeypatch):
     """
     The base directory of this process and the ones it starts.
     """
-    import telemetry.tracking
+    import telemetry.client
 
     monkeypatch.setenv("TELEMETRY_BASE_DIR", str(tmp_path))
-    monkeypatch.setattr(telemetry.tracking, "_default", None)
+    monkeypatch.setattr(telemetry.client, "_default", None)
     yield tmp_path
     TelemetryClient().close()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MARKER = b'{"lt":'
 ESCAPED_MARKER = b'{ "lt":'
+_EVENT_HEAD = b'{"lt":%d,"record_type":"event",' % FORMAT_VERSION
 _CRC_KEY = b',"crc":"'
 _MARKER_LENGTH = len(MARKER)
 #: `,"crc":"` + 8 hex digits + `"}`
@@ -149,6 +150,15 @@ def decode_lines(chunk: bytes) -> Decoded:
         any(map(_set, records, _LINE, lines))  # it returns None: all are set, without a loop here
         return Decoded(records, 0, 0)
     return _decode_each(lines)
+
+
+def without_events(chunk: bytes) -> bytes:
+    """
+    Return the lines of a chunk that are no events, at a tenth of the cost of decoding them.
+
+    A damaged line may be taken for an event by its beginning; what is inside it is then left out.
+    """
+    return b"\n".join([line for line in chunk.split(b"\n") if not line.startswith(_EVENT_HEAD)])
 
 
 def _require_utf8(data: bytes) -> None:

@@ -68,7 +68,12 @@ class Follower:
         )
         dead = DeadLetters(state_dir, self.name)
         self._delivery = Delivery(self.sink, self._store, dead, self._wait)
-        self._position = Position(self._journal, self._store, self._config.batch_size)
+        self._position = Position(
+            self._journal,
+            self._store,
+            self._config.batch_size,
+            takes_events=getattr(self.sink, "takes_events", True),
+        )
         self.leadership = Leadership(state_dir, self.name, lease_s=self._shared.lease_s)
         self._pace = Pace(self._shared.bell)
         self._outage = Outage()

@@ -28,7 +28,7 @@ from telemetry.runtime.restoring import Restoring
 from telemetry.runtime.ring import EmergencyRing, RingStats
 from telemetry.runtime.surroundings import FollowerStats, State, Surroundings
 from telemetry.runtime.syncing import Syncing
-from telemetry.runtime.watcher import Watcher
+from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -63,10 +63,12 @@ class Followers:
         journal: Journal,
         config: TelemetryConfig,
         *,
+        chore: Chore = NO_CHORE,
         lease_s: float = LEASE_S,
     ) -> None:
         self._journal = journal
         self._config = config
+        self._chore = chore
         self.bell = Doorbell(self._start_from_ring)
         #: Say that something was recorded: the bell's own method, so that it costs one call.
         self.ring: Callable[[], None] = self.bell.ring
@@ -185,6 +187,13 @@ class Followers:
         self._is_exiting = True
         self.close(self._config.exit_timeout_s)
 
+    @property
+    def is_leading(self) -> bool:
+        """
+        Return whether this process carries records to any sink that it has.
+        """
+        return any(follower.leadership.is_leader for follower in self._followers)
+
     def stats(self) -> FollowersStats:
         """
         Return what has been done in this process.
@@ -207,7 +216,14 @@ class Followers:
     def _start(self) -> None:
         if self._watcher is not None or self._is_refused or self._is_exiting:
             return
-        watcher = Watcher(self._followers, self._journal, self.bell, self._syncing, self._restoring)
+        watcher = Watcher(
+            self._followers,
+            self._journal,
+            self.bell,
+            self._syncing,
+            self._restoring,
+            self._chore,
+        )
         self._watcher = watcher
         if not self._has_exit_hook:
             self._has_exit_hook = True

@@ -27,6 +27,7 @@ class ObserverSink:
     """
 
     name = "hooks"
+    takes_events = False
 
     def __init__(
         self,

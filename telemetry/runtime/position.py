@@ -31,8 +31,11 @@ class Position:
     been overtaken calls `forget` first.
     """
 
-    def __init__(self, journal: Journal, store: CursorStore, batch_size: int) -> None:
+    def __init__(
+        self, journal: Journal, store: CursorStore, batch_size: int, *, takes_events: bool = True
+    ) -> None:
         self._journal = journal
+        self._takes_events = takes_events
         self._store = store
         self._batch_size = batch_size
         self._cursors: Optional[dict[str, Cursor]] = None
@@ -68,10 +71,10 @@ class Position:
         offset = stored.offset if stored else 0
         if self._line_bytes:
             max_bytes = min(max_bytes, max(1, int(self._line_bytes * self._batch_size)))
-        chunk = self._journal.read(segment, stored, max_bytes)
+        chunk = self._read(segment, stored, max_bytes)
         while len(chunk.records) > self._batch_size and max_bytes > 1:
             max_bytes = max(1, max_bytes * self._batch_size // (len(chunk.records) + 1))
-            chunk = self._journal.read(segment, stored, max_bytes)
+            chunk = self._read(segment, stored, max_bytes)
         if chunk.cursor.offset == offset:
             return None
         if chunk.records and chunk.cursor.offset > offset:
@@ -82,7 +85,7 @@ class Position:
         """
         Return a few records after a batch.
         """
-        return deliverable(self._journal.read(segment, chunk.cursor, PEEK_BYTES).records)
+        return deliverable(self._read(segment, chunk.cursor, PEEK_BYTES).records)
 
     def advance(self, cursor: Cursor) -> None:
         """
@@ -111,6 +114,9 @@ class Position:
             or self.next_chunk(segment, 1) is None
             for segment in self.segments()
         )
+
+    def _read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int) -> Chunk:
+        return self._journal.read(segment, cursor, max_bytes, events=self._takes_events)
 
     def _known(self) -> dict[str, Cursor]:
         if self._cursors is None:

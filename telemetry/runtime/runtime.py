@@ -32,6 +32,7 @@ from telemetry.runtime.places import usable
 from telemetry.runtime.plugins import Plugins
 from telemetry.runtime.processors import guarded_processors
 from telemetry.runtime.recorder import Recorder
+from telemetry.runtime.watcher import Chore
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -58,7 +59,8 @@ class Runtime:
         encoder = PayloadEncoder(self.config.limits, _scrubber(self.config))
         self.encoder = encoder
         sinks = [*self.plugins.sinks(self.config), *self._observing()]
-        self.followers = Followers(sinks, self.journal, self.config)
+        chore = Chore(self._tend, self.config.heartbeat_s / 2)
+        self.followers = Followers(sinks, self.journal, self.config, chore=chore)
         self.emitter = Emitter(
             self.journal.append,
             encoder,
@@ -83,6 +85,14 @@ class Runtime:
 
     def _found(self, record: Record, fields: Mapping[str, Any]) -> None:
         self.recorder.add(record.event_id, record.run_id, fields)
+
+    def _tend(self) -> None:
+        """
+        Show that open runs are alive; whoever drains also looks for those whose owner is not.
+        """
+        self.liveness.beat()
+        if self.followers.is_leading:
+            self.liveness.reap()
 
     def part_of(self, run_id: str) -> bytes:
         """

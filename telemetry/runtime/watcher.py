@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
+
+import attrs
 
 from telemetry.runtime.natives import SimpleQueue, start_thread
 from telemetry.runtime.notices import notice
@@ -28,6 +30,21 @@ POLL_S = 1.0
 REST_S = 300.0
 #: A sink that has not returned for so long is worth a word.
 HANG_S = 60.0
+#: A chore waits until what was recorded first has been followed.
+FIRST_CHORE_S = 1.0
+
+
+@attrs.frozen
+class Chore:
+    """
+    Something that is not following, to be done now and then by the one thread that wakes anyway.
+    """
+
+    do: Callable[[], None]
+    every_s: float
+
+
+NO_CHORE = Chore(lambda: None, REST_S)
 
 
 class Watcher:
@@ -35,19 +52,22 @@ class Watcher:
     Watches for the followers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (the parts of `Followers` that it tends)
         self,
         followers: Sequence[Follower],
         journal: Journal,
         bell: Doorbell,
         syncing: Syncing,
         restoring: Restoring,
+        chore: Chore,
     ) -> None:
         self._followers = followers
         self._journal = journal
         self._bell = bell
         self._syncing = syncing
         self._restoring = restoring
+        self._chore = chore
+        self._chore_due = time.monotonic() + FIRST_CHORE_S
         self._queue: SimpleQueue[None] = SimpleQueue()
         self._is_stopped = False
         self._polled = 0.0
@@ -104,6 +124,9 @@ class Watcher:
             self._polled = now
             self._poll()
         self._syncing.sync_if_due()
+        if now >= self._chore_due:
+            self._chore_due = now + self._chore.every_s
+            self._chore.do()
 
     def _poll(self) -> None:
         """
@@ -143,6 +166,7 @@ class Watcher:
         timeout_s = REST_S if due_s is None else due_s
         if leading or self._restoring.is_needed:
             timeout_s = min(timeout_s, POLL_S)
+        timeout_s = min(timeout_s, max(self._chore_due - time.monotonic(), 0.0))
         self._bell.wait(self._queue, timeout_s, for_rings=is_waited_for or due_s is None)
 
     def _leading(self) -> Sequence[Follower]:

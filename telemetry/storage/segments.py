@@ -16,7 +16,14 @@ from zlib import crc32
 
 import msgspec
 
-from telemetry.model.codec import MARKER, Decoded, decode_line, decode_lines, encode_line
+from telemetry.model.codec import (
+    MARKER,
+    Decoded,
+    decode_line,
+    decode_lines,
+    encode_line,
+    without_events,
+)
 from telemetry.model.errors import CodecError
 from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record, RecordType
 from telemetry.sinks import Chunk, Cursor, Segment
@@ -138,7 +145,9 @@ class SegmentReader:
         self._known = known
         return tuple(found.values())
 
-    def read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /) -> Chunk:
+    def read(
+        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+    ) -> Chunk:
         """
         Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
 
@@ -159,7 +168,7 @@ class SegmentReader:
             os.close(fd)
         if at_end and self._settle_s:
             data = self._settled(segment.id, start, data)
-        return _chunk(segment.id, start, before, data)
+        return _chunk(segment.id, start, before, data, events=events)
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:
@@ -261,8 +270,8 @@ def _starting_point(fd: int, segment: Segment, cursor: Optional[Cursor]) -> tupl
     return 0, b""
 
 
-def _chunk(segment_id: str, start: int, before: bytes, data: bytes) -> Chunk:
-    decoded = decode_lines(data)
+def _chunk(segment_id: str, start: int, before: bytes, data: bytes, *, events: bool) -> Chunk:
+    decoded = decode_lines(data if events else without_events(data))
     records: Sequence[Record] = decoded.records
     if _HEADER_KEY in data:
         records = [r for r in records if r.record_type != RecordType.SEGMENT]

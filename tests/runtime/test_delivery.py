@@ -82,13 +82,11 @@ def test_a_batch_is_handed_over_and_its_position_stored(deliver, collector, reco
     assert seen == [True]
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("error", [ValueError, SystemExit, MemoryError])
 def test_one_bad_record_among_ten_thousand_is_found(deliver, collector, records, error):
     """
     What only this sink cannot digest goes to its dead letters; all else arrives.
     """
-    if error is KeyboardInterrupt:
-        pytest.skip("on the main thread it is the user's own")
     batch = records(10_000)
     bad = batch[6543]
     sink = collector(fails=refusing([bad], error))
