@@ -311,13 +311,11 @@ class NdjsonJournal:
         Raises:
             OSError: No file can be opened now.
         """
-        for attempt in range(_OPEN_ATTEMPTS):
-            try:
+        for _ in range(_OPEN_ATTEMPTS - 1):
+            with contextlib.suppress(FileNotFoundError):
                 self._open_once(day, second)
                 return
-            except FileNotFoundError:
-                if attempt == _OPEN_ATTEMPTS - 1:
-                    raise
+        self._open_once(day, second)
 
     def _open_once(self, day: str, second: int) -> None:
         self._writer = self._writer or new_writer()
