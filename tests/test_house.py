@@ -8,8 +8,9 @@ import ast
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import Distribution, entry_points
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,28 @@ def test_bundled_plugins_are_found_by_entry_point(name):
     (point,) = {point.value: point for point in group if point.name == name}.values()
 
     assert point.load().__name__ == f"telemetry_plugins.{name}"
+
+
+def test_what_is_installed_is_all_there_is():
+    """
+    The built distribution has each file of the packages.
+    """
+    site = sysconfig.get_path("purelib")
+    (installed,) = Distribution.discover(name="telemetry", path=[site])
+    files = {str(file) for file in installed.files or ()}
+    if "telemetry/__init__.py" not in files:
+        pytest.skip("an editable installation has no files of its own")
+    packages = [
+        path for name in ("telemetry", "telemetry_plugins") for path in ROOT.glob(f"{name}/**/*")
+    ]
+
+    missing = {
+        path.relative_to(ROOT).as_posix()
+        for path in packages
+        if path.is_file() and "__pycache__" not in path.parts
+    } - files
+
+    assert missing == set()
 
 
 def test_links_between_pages_lead_somewhere():
