@@ -14,7 +14,6 @@ import pytest
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
 from telemetry.model.errors import JournalError
-from telemetry.runtime import notices
 from telemetry_plugins.ndjson import RETRY_AFTER_S, NdjsonJournal
 
 DAY = 86_400
@@ -612,11 +611,10 @@ def test_child_leaves_the_parents_own_file(tmp_path, make_journal, make_line, re
     assert sorted(read_all(tmp_path)) == [1, 2]
 
 
-def test_problem_is_said_to_the_user(tmp_path, caplog, monkeypatch):
+def test_problem_is_said_to_the_user(tmp_path, capsys):
     """
     What the journal has to say reaches the user although no record is refused.
     """
-    monkeypatch.setattr(notices.logger, "propagate", True)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw").chmod(0o777)
     client = TelemetryClient(TelemetryConfig.from_env({}, base_dir=tmp_path))
@@ -624,4 +622,4 @@ def test_problem_is_said_to_the_user(tmp_path, caplog, monkeypatch):
     assert client.flush(30)
     client.close()
 
-    assert "chmod o-w" in caplog.text
+    assert "chmod o-w" in capsys.readouterr().err
