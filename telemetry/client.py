@@ -21,6 +21,7 @@ from telemetry.model.outcomes import OUTCOMES, Outcome, outcome_of
 from telemetry.model.run import CommitSource, Status, parse_status
 from telemetry.runtime.context import current_context, enter, leave
 from telemetry.runtime.notices import notice
+from telemetry.runtime.openruns import NOTHING
 from telemetry.runtime.runtime import Runtime, shared_runtime
 
 if TYPE_CHECKING:
@@ -126,7 +127,11 @@ class RunContext:
         Names that are no fields are kept under ``context_json``, with one warning.
         """
         if self._run is not None:
-            self._client._update(self._run, fields)  # noqa: SLF001
+            runtime = self._client._runtime  # noqa: SLF001
+            try:
+                runtime.recorder.update(self._run, fields)
+            except Exception as error:  # noqa: BLE001 (the guarded boundary)
+                runtime.contain(error)
 
     update_metrics = set_metrics
 
@@ -252,7 +257,7 @@ class TelemetryClient:
         Returns:
             The run's id; also where nothing could be recorded.
         """
-        return self._start((agent_name, job_type), trigger_type, fields, run_id=run_id).run_id
+        return self._start((agent_name, job_type), trigger_type, fields, run_id).run_id
 
     def log_event(self, run_id: str, event_type: str, payload: object = None) -> None:
         """
@@ -266,7 +271,6 @@ class TelemetryClient:
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
 
-    @_contained()
     def end_run(self, run_id: str, status: str = "success", **fields: Any) -> None:
         """
         Record the end of a run, of this process or another.
@@ -274,12 +278,15 @@ class TelemetryClient:
         A second end of the same run is one warning. An unknown status is recorded as ``failed``.
         """
         runtime = self._runtime
-        outcome = _outcome(status)
-        run = runtime.runs.take(run_id)
-        if run is not None:
-            runtime.recorder.end(run, outcome, fields)
-        else:
-            self._end_elsewhere(run_id, outcome, fields)
+        try:
+            outcome = _outcome(status)
+            run = runtime.runs.take(run_id)
+            if run is not None:
+                runtime.recorder.end(run, outcome, fields)
+            else:
+                self._end_elsewhere(run_id, outcome, fields)
+        except Exception as error:  # noqa: BLE001 (the guarded boundary)
+            runtime.contain(error)
 
     def track_run(
         self, agent_name: str, job_type: str, trigger_type: str = "cli", **fields: Any
@@ -391,22 +398,17 @@ class TelemetryClient:
         names: tuple[str, str],
         trigger_type: str,
         fields: Mapping[str, Any],
-        *,
         run_id: Optional[str] = None,
     ) -> OpenRun:
         runtime = self._runtime
-        outer = current_context()
         try:
-            own = self._own_run_id(run_id)
+            own = "" if run_id is None else self._own_run_id(run_id)
+            outer = current_context()
+            parent = runtime if outer is None else outer
             # Before the start is written: whoever reads it must find its owner alive.
             runtime.liveness.hold()
             run = runtime.recorder.start(
-                *names,
-                trigger_type,
-                fields,
-                run_id=own,
-                parent_run_id=outer.run_id if outer is not None else runtime.parent_run_id,
-                trace_id=outer.trace_id if outer is not None else runtime.trace_id,
+                names[0], names[1], trigger_type, fields, own, parent.run_id, parent.trace_id
             )
             runtime.runs.add(run)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
@@ -414,22 +416,20 @@ class TelemetryClient:
             return runtime.unrecorded(str(names[0]))
         return run
 
-    @_contained()
-    def _update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
-        self._runtime.recorder.update(run, fields)
-
-    @_contained()
     def _finish(self, run: OpenRun, error: Optional[BaseException]) -> None:
         """
         End the run of a ``with`` block. In a forked child, the run is the parent's to end.
         """
         runtime = self._runtime
-        if runtime.runs.take(run.run_id) is None:
-            return
-        outcome = outcome_of(error)
-        if outcome.status is Status.SUCCESS and run.final_status is not None:
-            outcome = OUTCOMES[run.final_status]
-        runtime.recorder.end(run, outcome, {})
+        try:
+            if runtime.runs.take(run.run_id) is None:
+                return
+            outcome = outcome_of(error)
+            if run.final_status is not None and outcome.status is Status.SUCCESS:
+                outcome = OUTCOMES[run.final_status]
+            runtime.recorder.end(run, outcome, NOTHING)
+        except Exception as broken:  # noqa: BLE001 (the guarded boundary)
+            runtime.contain(broken)
 
     def _end_elsewhere(self, run_id: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
         runtime = self._runtime
@@ -445,9 +445,7 @@ class TelemetryClient:
             )
         runtime.recorder.end_elsewhere(event_id, run_id, outcome, fields)
 
-    def _own_run_id(self, run_id: Optional[str]) -> str:
-        if run_id is None:
-            return ""
+    def _own_run_id(self, run_id: str) -> str:
         problem = ids.run_id_problem(run_id)
         if problem:
             notice("run_id", f"run_id {problem}; a new one was drawn instead")

@@ -28,29 +28,29 @@ class _Pool:
     Texts that are made ready many at a time, so that drawing one costs next to nothing.
 
     Any thread or signal handler may draw: a text is taken by advancing one iterator, which is
-    atomic.
+    atomic. ``next(pool.texts, None) or pool.refill()`` draws one that was never drawn before.
     """
+
+    __slots__ = ("_fill", "texts")
 
     def __init__(self, fill: Callable[[], Iterator[str]]) -> None:
         self._fill = fill
-        self._texts: Iterator[str] = iter(())
+        self.texts: Iterator[str] = iter(())
 
-    def draw(self) -> str:
+    def refill(self) -> str:
         """
-        Return a text that was never drawn before.
+        Make texts ready, and return the first.
         """
-        for text in self._texts:
-            return text
         texts = self._fill()
         first = next(texts)
-        self._texts = texts
+        self.texts = texts
         return first
 
     def after_fork(self) -> None:
         """
         Forget what the parent process will draw too.
         """
-        self._texts = iter(())
+        self.texts = iter(())
 
 
 def _uuid_tails() -> Iterator[str]:
@@ -98,7 +98,8 @@ def new_event_id(now_us: int) -> str:
         now_us: Microseconds since the epoch.
     """
     millis = now_us // 1000
-    return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}{_uuid_pool.draw()}"
+    tail = next(_uuid_pool.texts, None) or _uuid_pool.refill()
+    return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}{tail}"
 
 
 def new_run_id(agent_name: str, time_text: str) -> str:
@@ -108,7 +109,8 @@ def new_run_id(agent_name: str, time_text: str) -> str:
     Args:
         time_text: The time in ISO form, "2026-11-22T00:42:17.123456Z"; its second is taken.
     """
-    return f"{_stamp(time_text[:19])}Z-{agent_name}-{_run_id_pool.draw()}"
+    tail = next(_run_id_pool.texts, None) or _run_id_pool.refill()
+    return f"{_stamp(time_text[:19])}Z-{agent_name}-{tail}"
 
 
 @functools.lru_cache(maxsize=16)
@@ -135,9 +137,11 @@ class Clock:
     """
     Wall-clock time that never goes back within a process, with its text made cheaply.
 
-    Two threads that read at once may get neighbouring times in either order; the readings of one
-    thread always rise.
+    Two threads that read at once may get neighbouring times in either order; one thread's readings
+    never fall.
     """
+
+    __slots__ = ("_cached", "_last_us", "_time_ns")
 
     def __init__(self, time_ns: Callable[[], int] = time.time_ns) -> None:
         self._time_ns = time_ns
@@ -167,6 +171,16 @@ class Clock:
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         self._cached = (second, text)
         return text
+
+    def read(self) -> tuple[int, str]:
+        """
+        Return the time as `now_us` and as `text` give it.
+        """
+        now = self._time_ns() // 1000
+        if now <= self._last_us:
+            now = self._last_us + 1
+        self._last_us = now
+        return now, self.text(now)
 
     def text(self, now_us: int) -> str:
         """

@@ -26,7 +26,7 @@ from telemetry.model.run import (
     parse_status,
 )
 from telemetry.model.values import accept, suggest
-from telemetry.runtime.emit import COMMIT, encode_part, identity
+from telemetry.runtime.emit import COMMIT, encode_part, encode_text, identity
 from telemetry.runtime.notices import notice
 from telemetry.runtime.openruns import OpenRun
 
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 #: Columns that the library alone writes.
 OWN_COLUMNS = frozenset({"event_id", "run_id", "schema_version", "created_at", "updated_at"})
 _MAX_CACHED_OPENINGS = 512
+#: Columns that plain counters go to, as most agents set them: looked at without any call.
+_COUNTS = frozenset(
+    name
+    for name, column in COLUMNS.items()
+    if column.kind is Kind.COUNT and name not in OWN_COLUMNS
+)
 _CLEANED_KINDS = frozenset({Kind.TEXT, Kind.JSON})
 
 UNNAMED = "unnamed"
@@ -76,15 +82,14 @@ class Recorder:
         """
         self._openings = {}
 
-    def start(  # noqa: PLR0913 (what a start says)
+    def start(  # noqa: PLR0913, PLR0917 (what a start says; by position it costs less)
         self,
         agent_name: str,
         job_type: str,
         trigger_type: str,
         fields: Mapping[str, Any],
-        *,
         run_id: str = "",
-        parent_run_id: Optional[str] = None,
+        parent_run_id: str = "",
         trace_id: str = "",
     ) -> OpenRun:
         """
@@ -92,27 +97,24 @@ class Recorder:
 
         Args:
             run_id: The caller's own, already found good; empty for a new one.
-            parent_run_id: The run it is nested in.
+            parent_run_id: The run it is nested in; empty for none.
             trace_id: The trace it belongs to; empty to begin one.
         """
         emitter = self._emitter
-        clock = emitter.clock
-        now = clock.now_us()
-        start_time = clock.text(now)
+        now, start_time = emitter.clock.read()
         event_id = ids.new_event_id(now)
         trace_id = trace_id or event_id.replace("-", "")
         stored_name, opening = self._opening(agent_name, job_type, trigger_type)
         opening = f'{opening},"start_time":"{start_time}","trace_id":"{trace_id}"'
         if parent_run_id:
-            opening += encode_part({"parent_run_id": parent_run_id})
+            opening = f'{opening},"parent_run_id":{encode_text(parent_run_id)}'
         run_id = run_id or ids.new_run_id(stored_name, start_time)
         part = identity(event_id, run_id)
         run = OpenRun(event_id, run_id, trace_id, part, opening, now, time.monotonic_ns())
-        said = ""
+        opened = f'{opening},"status":"running"'
         if fields:
             self._hold(run, self._accept_all(fields, run.values))
-            said = encode_part(run.values)
-        opened = f'{run.opening},"status":"running"{said}'
+            opened = f'{run.opening},"status":"running"{encode_part(run.values)}'
         emitter.change_at(now, start_time, _STARTED, part, opened)
         return run
 
@@ -136,24 +138,25 @@ class Recorder:
         Record the end of a run, with the whole run as it then stands.
         """
         elapsed_ms = (time.monotonic_ns() - run.started_mono_ns) // 1_000_000
-        clock = self._emitter.clock
-        now = clock.now_us()
-        end_time = clock.text(now)
-        values: dict[str, Any] = {
-            "status": outcome.status.value,
-            "end_time": end_time,
-            "duration_ms": elapsed_ms,
-        }
-        if outcome.error_summary:
-            values.update(self._errors(outcome))
-        if fields:
-            accepted = self._accept_all(fields, run.values)
-            self._hold(run, accepted)
-            values.update(accepted)
-        if run.values:
-            values = {**run.values, **values}
-        ended = run.opening + encode_part(values)
-        self._emitter.change_at(now, end_time, _ENDED, run.part, ended)
+        now, end_time = self._emitter.clock.read()
+        if outcome.error_summary or fields or run.values:
+            values: dict[str, Any] = {
+                "status": outcome.status.value,
+                "end_time": end_time,
+                "duration_ms": elapsed_ms,
+                **self._errors(outcome),
+            }
+            if fields:
+                accepted = self._accept_all(fields, run.values)
+                self._hold(run, accepted)
+                values.update(accepted)
+            said = encode_part({**run.values, **values})
+        else:
+            said = (
+                f',"status":"{outcome.status.value}","end_time":"{end_time}"'
+                f',"duration_ms":{elapsed_ms}'
+            )
+        self._emitter.change_at(now, end_time, _ENDED, run.part, run.opening + said)
 
     def end_elsewhere(
         self, event_id: str, run_id: str, outcome: Outcome, fields: Mapping[str, Any]
@@ -161,9 +164,7 @@ class Recorder:
         """
         Record the end of a run that another process began; only what is known here is said.
         """
-        clock = self._emitter.clock
-        now = clock.now_us()
-        end_time = clock.text(now)
+        now, end_time = self._emitter.clock.read()
         values = {
             "status": outcome.status.value,
             "end_time": end_time,
@@ -238,10 +239,11 @@ class Recorder:
 
         A final status waits for the end; what contradicts the opening replaces it there.
         """
-        status = parse_status(accepted.get("status"))
-        if status is not None and status is not Status.RUNNING:
-            run.final_status = status
-            del accepted["status"]
+        if "status" in accepted:
+            status = parse_status(accepted["status"])
+            if status is not None and status is not Status.RUNNING:
+                run.final_status = status
+                del accepted["status"]
         if not self._opening_names.isdisjoint(accepted):
             said = msgspec.json.decode(f"{{{run.opening[1:]}}}")
             run.values = {**said, **run.values}
@@ -253,8 +255,6 @@ class Recorder:
         """
         Return a value as its column holds it; None, and one notice, where it cannot.
         """
-        if column.kind is Kind.COUNT and type(value) is int and 0 <= value <= MAX_INTEGER:
-            return value
         if column.kind in _CLEANED_KINDS:
             value = self._encoder.clean(value)
         accepted = accept(column, value)
@@ -269,6 +269,9 @@ class Recorder:
         accepted: dict[str, Any] = {}
         unknown: dict[str, Any] = {}
         for name, value in fields.items():
+            if name in _COUNTS and type(value) is int and 0 <= value <= MAX_INTEGER:
+                accepted[name] = value
+                continue
             column = COLUMNS.get(name)
             if column is None:
                 unknown[name] = self._encoder.clean({name: value})

@@ -71,7 +71,8 @@ class Runtime:
         self.recorder = Recorder(self.emitter, encoder, _origin(self.config))
         self.liveness = Liveness(self.config, self.runs, self.emitter, self.recorder)
         self._lookup = Lookup(self.config.db_path, self.journal)
-        self.parent_run_id, self.trace_id = _parent_of(os.environ)
+        #: The run and the trace that a parent process handed down; empty for none.
+        self.run_id, self.trace_id = _parent_of(os.environ)
         on_fork_in_child(self.after_fork)
 
     def _observing(self) -> list[ObserverSink]:
@@ -239,12 +240,12 @@ def _origin(config: TelemetryConfig) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _parent_of(environ: Any) -> tuple[Optional[str], str]:
+def _parent_of(environ: Mapping[str, str]) -> tuple[str, str]:
     """
     Return the run id and the trace that a parent process handed down; empty for none.
     """
-    parent = environ.get("TELEMETRY_PARENT_RUN_ID") or None
-    if parent is not None and ids.run_id_problem(parent):
-        parent = None
+    parent = environ.get("TELEMETRY_PARENT_RUN_ID", "")
+    if ids.run_id_problem(parent):
+        parent = ""
     found = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", "").strip().lower())
     return parent, found.group(1) if found else ""
