@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.client import TelemetryClient
-from telemetry.config import TelemetryConfig
 from telemetry.model.errors import JournalError
+from telemetry.runtime.doorbell import Doorbell
+from telemetry.runtime.syncing import Syncing
 from telemetry_plugins.ndjson import RETRY_AFTER_S, NdjsonJournal
 
 DAY = 86_400
@@ -611,15 +611,14 @@ def test_child_leaves_the_parents_own_file(tmp_path, make_journal, make_line, re
     assert sorted(read_all(tmp_path)) == [1, 2]
 
 
-def test_problem_is_said_to_the_user(tmp_path, capsys):
+def test_problem_is_said_to_the_user(tmp_path, make_journal, make_line, noon, capsys):
     """
-    What the journal has to say reaches the user although no record is refused.
+    What the journal has to say reaches the user although no record is refused, whatever the policy.
     """
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw").chmod(0o777)
-    client = TelemetryClient(TelemetryConfig.from_env({}, base_dir=tmp_path))
-    client.end_run(client.start_run("agent", "job"))
-    assert client.flush(30)
-    client.close()
+    tmp_path.chmod(0o777)
+    journal = make_journal(tmp_path)
+    assert journal.append(make_line(1), noon)
+
+    Syncing(journal, Doorbell(), "never").sync()
 
     assert "chmod o-w" in capsys.readouterr().err
