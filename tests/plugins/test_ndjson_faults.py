@@ -619,6 +619,6 @@ def test_problem_is_said_to_the_user(tmp_path, make_journal, make_line, noon, ca
     journal = make_journal(tmp_path)
     assert journal.append(make_line(1), noon)
 
-    Syncing(journal, Doorbell(), "never").sync()
+    Syncing(journal, Doorbell(lambda: None), "never").sync()
 
     assert "chmod o-w" in capsys.readouterr().err
