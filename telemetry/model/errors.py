@@ -6,7 +6,7 @@ Every error of the library, in one tree.
     ├── CodecError (ValueError)          a line is not a record
     ├── JournalError (OSError)           the journal cannot be read or written
     ├── PluginError (RuntimeError)       a plugin cannot be loaded or breaks its contract
-    ├── UsageError (ValueError)          a call that can mean nothing, raised under TELEMETRY_STRICT only
+    ├── UsageError (ValueError)          a call that means nothing, under TELEMETRY_STRICT
     └── SinkError (RuntimeError)         a sink did not take a batch
         ├── TransientSinkError           not now: retried for ever
         ├── PermanentSinkError           never: these records go to the dead letters
@@ -106,5 +106,5 @@ class CursorMovedError(SinkError):
 
 class PausedSinkError(SinkError):
     """
-    The sink must be left alone until something outside is changed, such as a database from the future.
+    The sink must be left alone until something is changed, such as a database from the future.
     """

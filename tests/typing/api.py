@@ -1,4 +1,3 @@
-# ruff: noqa: D103 (the signatures are what is tested)
 """
 The public names as a user's type checker sees them; checked by mypy and pyright, never run.
 """
