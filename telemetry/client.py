@@ -12,22 +12,23 @@ import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
 from telemetry.config import TelemetryConfig
 from telemetry.model import ids
 from telemetry.model.errors import UsageError
 from telemetry.model.outcomes import OUTCOMES, Outcome, outcome_of
 from telemetry.model.run import CommitSource, Status, parse_status
+from telemetry.runtime.choice import runtime_for
 from telemetry.runtime.context import current_context, enter, leave
-from telemetry.runtime.notices import notice
 from telemetry.runtime.openruns import NOTHING
-from telemetry.runtime.runtime import Runtime, shared_runtime
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from telemetry.runtime.openruns import OpenRun
+    from telemetry.runtime.runtime import Runtime
+    from telemetry.runtime.silence import SilentRuntime
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -221,7 +222,7 @@ class TelemetryClient:
     ) -> None:
         if config is None:
             config = TelemetryConfig.from_env(base_dir=base_dir)
-        self._runtime: Runtime = shared_runtime(config, tuple(plugins))
+        self._runtime: Union[Runtime, SilentRuntime] = runtime_for(config, tuple(plugins))
 
     @classmethod
     def from_env(cls) -> TelemetryClient:
@@ -279,7 +280,7 @@ class TelemetryClient:
         """
         runtime = self._runtime
         try:
-            outcome = _outcome(status)
+            outcome = self._outcome(status)
             run = runtime.runs.take(run_id)
             if run is not None:
                 runtime.recorder.end(run, outcome, fields)
@@ -328,18 +329,13 @@ class TelemetryClient:
                 False,
                 f"commit_source must be one of {choices} (got {str(commit_source)[:80]!r})",
             )
-        runtime = self._runtime
-        event_id = runtime.find(run_id)
-        if event_id is None:
-            return False, f"run_id must be that of a recorded run (got {str(run_id)[:80]!r})"
         fields = {
             "git_commit_hash": str(commit_hash).lower(),
             "git_commit_source": commit_source,
             "git_commit_author": commit_author,
             "git_commit_timestamp": commit_timestamp,
         }
-        runtime.recorder.commit(event_id, run_id, fields)
-        return True, f"commit {commit_hash} is linked to run {run_id}"
+        return self._runtime.link(run_id, fields)
 
     @_contained(lambda: {"error": "the database cannot be read; telemetry's log says why"})
     def get_stats(self) -> dict[str, Any]:
@@ -448,23 +444,24 @@ class TelemetryClient:
     def _own_run_id(self, run_id: str) -> str:
         problem = ids.run_id_problem(run_id)
         if problem:
-            notice("run_id", f"run_id {problem}; a new one was drawn instead")
+            self._runtime.notice("run_id", f"run_id {problem}; a new one was drawn instead")
             return ""
         if self._runtime.runs.is_open(run_id):
             return f"{run_id}-duplicate-{os.urandom(4).hex()}"
         return run_id
 
-
-def _outcome(status: object) -> Outcome:
-    """
-    Return what a caller's status means; one that nobody knows is a failure.
-    """
-    parsed = parse_status(status)
-    if parsed is None:
-        choices = ", ".join(member.value for member in Status)
-        notice("status", f"status must be one of {choices} (got {str(status)[:80]!r}); took failed")
-        parsed = Status.FAILED
-    return OUTCOMES[parsed]
+    def _outcome(self, status: object) -> Outcome:
+        """
+        Return what a caller's status means; one that nobody knows is a failure.
+        """
+        parsed = parse_status(status)
+        if parsed is None:
+            choices = ", ".join(member.value for member in Status)
+            self._runtime.notice(
+                "status", f"status must be one of {choices} (got {str(status)[:80]!r}); took failed"
+            )
+            parsed = Status.FAILED
+        return OUTCOMES[parsed]
 
 
 _default: Optional[TelemetryClient] = None

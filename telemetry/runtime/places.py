@@ -30,8 +30,6 @@ def usable(config: TelemetryConfig) -> TelemetryConfig:
     The chain: what was configured, the user's state directory, a directory for temporary files.
     Where none can be written the settings stay, and records wait in memory.
     """
-    if config.disabled:
-        return config
     problem = unusable(config.ndjson_dir)
     if problem is None:
         return config

@@ -111,6 +111,16 @@ class Runtime:
         run = self.runs.find(run_id)
         return run.event_id if run is not None else self._lookup.event_id(run_id)
 
+    def link(self, run_id: str, fields: Mapping[str, Any]) -> tuple[bool, str]:
+        """
+        Record the commit that came of a run, and say what happened.
+        """
+        event_id = self.find(run_id)
+        if event_id is None:
+            return False, f"run_id must be that of a recorded run (got {str(run_id)[:80]!r})"
+        self.recorder.commit(event_id, run_id, fields)
+        return True, f"commit {fields['git_commit_hash']} is linked to run {run_id}"
+
     def unrecorded(self, agent_name: str) -> OpenRun:
         """
         Return a run that nothing is known of, for an agent whose start could not be recorded.
@@ -118,6 +128,12 @@ class Runtime:
         now = self.emitter.clock.now_us()
         run_id = f"error-{ids.new_run_id(agent_name, self.emitter.clock.text(now))}"
         return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
+
+    def notice(self, key: str, message: str) -> None:
+        """
+        Say something about what a caller gave.
+        """
+        notice(key, message)
 
     def contain(self, error: Exception) -> None:
         """
