@@ -20,6 +20,7 @@ from telemetry.model.codec import (
     encode_line,
     escape_marker,
     seal,
+    without_events,
 )
 from telemetry.model.errors import CodecError
 
@@ -167,6 +168,18 @@ def test_a_body_that_is_no_json_is_an_error(value):
     """
     with pytest.raises(CodecError, match="plain JSON"):
         encode_line("run", id="w-1", timestamp="t", body={"x": value})
+
+
+def test_events_can_be_left_out():
+    """
+    What is no event stays as it is, in order.
+    """
+    written = some_lines(20)
+    others = [line for line in written if decode_line(line).record_type != "event"]
+
+    assert 0 < len(others) < len(written)
+    assert without_events(b"".join(written)) == b"".join(others)
+    assert without_events(b"") == b""
 
 
 # Damage

@@ -192,3 +192,17 @@ def test_the_clock_is_the_systems():
     By itself a clock reads the system's.
     """
     assert Clock().now_us() > NOW_US // 2
+
+
+def test_the_clock_tells_both_at_once():
+    """
+    A reading comes with its text, and rises like the others.
+    """
+    readings = iter([5_000_000, 4_000_000, 7_000_000])
+    clock = Clock(lambda: next(readings))
+
+    assert [clock.read() for _ in range(3)] == [
+        (5000, "1970-01-01T00:00:00.005000Z"),
+        (5001, "1970-01-01T00:00:00.005001Z"),
+        (7000, "1970-01-01T00:00:00.007000Z"),
+    ]
