@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
+
+import attrs
 
 from telemetry.git import git, git_directory, head_moved_at
 from telemetry.hookspecs import hookimpl
@@ -31,12 +33,33 @@ _UNIT_SEPARATOR = "\x1f"
 Fields = Mapping[str, Any]
 
 
+@attrs.frozen
+class Look:
+    """
+    What a look at a directory showed, and when it began by both clocks.
+    """
+
+    repository: Optional[Path]
+    head_moved_at: float
+    at: float
+    monotonic: float
+
+    def shows(self, moment: Optional[datetime]) -> bool:
+        """
+        Return whether this still tells how things stood at a moment, so that no other is needed.
+        """
+        if moment is None or time.monotonic() - self.monotonic >= BELIEVED_S:
+            return False
+        return moment.timestamp() < self.at
+
+
 class GitLinker:
     """
     Answers the two hooks; keeps what it learnt of each directory for a short while.
     """
 
     def __init__(self) -> None:
+        self._looks: dict[str, Look] = {}
         self._known: dict[Path, tuple[float, Fields]] = {}
 
     @hookimpl
@@ -48,8 +71,9 @@ class GitLinker:
         """
         if run.work_dir is None or run.git_repo is not None:
             return None
-        directory = Path(run.work_dir)
-        return self._place(directory) if git_directory(directory) else None
+        if self._look(run.work_dir, run.start_time).repository is None:
+            return None
+        return self._place(Path(run.work_dir))
 
     @hookimpl
     def telemetry_run_ended(self, run: Run) -> Optional[Fields]:
@@ -58,12 +82,26 @@ class GitLinker:
         """
         if run.work_dir is None or run.git_commit_hash is not None or run.start_time is None:
             return None
-        directory = Path(run.work_dir)
+        look = self._look(run.work_dir, run.end_time)
         since = run.start_time - _SLACK
-        repository = git_directory(directory)
-        if repository is None or head_moved_at(repository) < since.timestamp():
+        if look.repository is None or look.head_moved_at < since.timestamp():
             return None
-        return _commit_of(directory, run.run_id, since.isoformat())
+        return _commit_of(Path(run.work_dir), run.run_id, since.isoformat())
+
+    def _look(self, work_dir: str, moment: Optional[datetime]) -> Look:
+        """
+        Look at a directory, unless that was done after the moment that the question is about.
+        """
+        look = self._looks.get(work_dir)
+        if look is not None and look.shows(moment):
+            return look
+        at, monotonic = time.time(), time.monotonic()
+        repository = git_directory(Path(work_dir))
+        moved_at = head_moved_at(repository) if repository else 0.0
+        if len(self._looks) >= MAX_DIRECTORIES:
+            self._looks.clear()
+        look = self._looks[work_dir] = Look(repository, moved_at, at, monotonic)
+        return look
 
     def _place(self, directory: Path) -> Fields:
         now = time.monotonic()

@@ -23,7 +23,7 @@ from telemetry.model.claims import fit, read_claims
 from telemetry.model.errors import CodecError
 from telemetry.model.records import DECODE_ERRORS, Change, RecordType, as_number
 from telemetry.model.run import COLUMNS, Status, parse_status
-from telemetry.model.values import canonical_time, to_sql
+from telemetry.model.values import canonical_time, run_from_row, to_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -286,8 +286,6 @@ class Fold:
         """
         Return the run.
         """
-        from telemetry.model.converters import run_from_row
-
         return run_from_row(self.row())
 
     def dump(self) -> bytes:

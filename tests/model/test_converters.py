@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import plain_runs, runs
 
-from telemetry.model.converters import run_from_plain, run_from_row, run_to_plain
-from telemetry.model.values import to_row
+from telemetry.model.converters import run_from_plain, run_to_plain
+from telemetry.model.values import run_from_row, to_row
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

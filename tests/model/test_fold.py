@@ -16,11 +16,11 @@ from strategies import (
 )
 
 from telemetry.model import fold as fold_module
-from telemetry.model.converters import run_from_plain, run_from_row, run_to_plain
+from telemetry.model.converters import run_from_plain, run_to_plain
 from telemetry.model.errors import CodecError
 from telemetry.model.fold import MAX_ASIDE, Fold, fold
 from telemetry.model.run import COLUMNS, Status
-from telemetry.model.values import to_row
+from telemetry.model.values import run_from_row, to_row
 
 
 def examples(count):
