@@ -59,8 +59,10 @@ def status_of(error: BaseException) -> Status:
     if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
         return Status.CANCELLED
     if isinstance(error, SystemExit):
-        # Python's own reading of the code: None and 0 are success, any other object is not.
-        return Status.SUCCESS if error.code is None or error.code in (0, False) else Status.FAILED
+        # Python's own reading of the code: None and the integer 0 are success, no other object is.
+        code = error.code
+        is_zero = isinstance(code, int) and int.__eq__(code, 0)
+        return Status.SUCCESS if code is None or is_zero else Status.FAILED
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _CANCELLED_NAMES:
         return Status.CANCELLED

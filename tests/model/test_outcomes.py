@@ -1,0 +1,153 @@
+"""
+What an exception says about the run that it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import subprocess
+
+import pytest
+
+from telemetry.model.outcomes import MAX_TEXT_LENGTH, outcome_of, status_of
+from telemetry.model.run import Status
+
+
+class Unequal:
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+    __hash__ = None
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class TracelessError(Exception):
+    @property
+    def __traceback__(self):
+        raise ZeroDivisionError
+
+
+def raised(error):
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def test_no_exception_is_success():
+    """
+    A run that nothing interrupted has succeeded, and has no error.
+    """
+    outcome = outcome_of(None)
+
+    assert (outcome.status, outcome.error_summary, outcome.error_details) == (
+        Status.SUCCESS,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("x"), Status.FAILED),
+        (MemoryError(), Status.FAILED),
+        (OSError(28, "no space"), Status.FAILED),
+        (TimeoutError(), Status.TIMEOUT),
+        (asyncio.TimeoutError(), Status.TIMEOUT),
+        (concurrent.futures.TimeoutError(), Status.TIMEOUT),
+        (subprocess.TimeoutExpired("cmd", 1), Status.TIMEOUT),
+        (type("ReadTimeout", (type("TimeoutException", (Exception,), {}),), {})(), Status.TIMEOUT),
+        (KeyboardInterrupt(), Status.CANCELLED),
+        (GeneratorExit(), Status.CANCELLED),
+        (asyncio.CancelledError(), Status.CANCELLED),
+        (concurrent.futures.CancelledError(), Status.CANCELLED),
+        (type("Cancelled", (BaseException,), {})(), Status.CANCELLED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value.value,
+)
+def test_the_class_of_an_exception_names_the_status(error, status):
+    """
+    Timeouts and cancellations are told apart from failures, whatever library they come from.
+    """
+    assert status_of(error) is status
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (None, Status.SUCCESS),
+        (0, Status.SUCCESS),
+        (False, Status.SUCCESS),
+        (1, Status.FAILED),
+        (True, Status.FAILED),
+        (0.0, Status.FAILED),
+        ("", Status.FAILED),
+        ("no input", Status.FAILED),
+        (Unequal(), Status.FAILED),
+    ],
+)
+def test_an_exit_is_read_as_python_reads_it(code, status):
+    """
+    The code with which the process would end decides; any object but None and 0 is a failure.
+    """
+    assert status_of(SystemExit(code)) is status
+
+
+def test_a_successful_exit_has_no_error():
+    """
+    `sys.exit(0)` is an end like any other.
+    """
+    assert outcome_of(SystemExit(0)).error_summary is None
+
+
+def test_an_error_says_its_type_its_text_and_where():
+    """
+    The summary is one line, the details are the traceback.
+    """
+    outcome = outcome_of(raised(ValueError("no such column")))
+
+    assert outcome.error_summary == "ValueError: no such column"
+    assert "in raised" in outcome.error_details
+    assert outcome.error_details.endswith("ValueError: no such column\n")
+
+
+def test_an_error_without_text_is_its_type():
+    """
+    Nothing stands behind the name where there is nothing to say.
+    """
+    assert outcome_of(ValueError()).error_summary == "ValueError"
+
+
+def test_an_error_whose_text_raises_is_still_an_end():
+    """
+    The user's own `__str__` may raise; the run ends as failed all the same.
+    """
+    outcome = outcome_of(raised(SpeechlessError()))
+
+    assert outcome.status is Status.FAILED
+    assert outcome.error_summary == "SpeechlessError: [its text raised ZeroDivisionError]"
+
+
+def test_an_error_whose_traceback_raises_is_still_an_end():
+    """
+    What cannot be formatted is named instead.
+    """
+    outcome = outcome_of(TracelessError("x"))
+
+    assert outcome.error_details == "[its traceback raised ZeroDivisionError]"
+
+
+def test_a_long_text_is_bounded():
+    """
+    An error of a megabyte costs no more than a long one.
+    """
+    outcome = outcome_of(raised(ValueError("x" * 1_000_000)))
+
+    assert len(outcome.error_summary) <= MAX_TEXT_LENGTH + len("ValueError: ")
+    assert len(outcome.error_details) <= MAX_TEXT_LENGTH
