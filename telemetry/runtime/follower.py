@@ -98,13 +98,20 @@ class Follower:
 
     # Asked from any thread
 
-    def begin(self) -> bool:
+    def revive(self) -> None:
         """
-        Follow from now on; True if it needs a thread for that, which the caller then starts.
+        Take back an earlier `stop`, because there is something to follow again.
         """
         if self._is_stopping or self.is_complete:
             self._is_stopping = self.is_complete = False
             self._deadline = None
+
+    def begin(self) -> bool:
+        """
+        Follow from now on; True if it needs a thread for that, which the caller then starts.
+
+        One that was told to stop before delivers what is left, and ends.
+        """
         if self._has_thread or self.is_threadless:
             return False
         self._has_thread = True

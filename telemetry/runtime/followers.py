@@ -216,6 +216,9 @@ class Followers:
     def _start(self) -> None:
         if self._watcher is not None or self._is_refused or self._is_exiting:
             return
+        # Here and not on the watcher's thread, which may come to it when they have to stop again.
+        for follower in self._followers:
+            follower.revive()
         watcher = Watcher(
             self._followers,
             self._journal,

@@ -152,6 +152,21 @@ def test_followers_start_again_after_close(station, collector):
     assert sink.ids == ids
 
 
+def test_a_close_right_after_the_first_record_ends_every_follower(station, collector):
+    """
+    Followers that get their threads while they are told to stop do stop, and need no time-out.
+    """
+    for _ in range(20):
+        followers = station.follow(*(collector(f"sink-{number}") for number in range(8)))
+        station.log(1, followers)
+        followers.close(20)
+
+        assert {follower.state.value for follower in followers.stats().followers} <= {
+            "closed",
+            "new",
+        }
+
+
 def test_with_an_external_drainer_there_are_no_threads(stations, collector):
     """
     TELEMETRY_DRAIN=external starts nothing; who waits drains for himself.
