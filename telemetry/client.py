@@ -171,11 +171,15 @@ class RunContext:
         leave(self, self._outer)
 
     def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
-        self._run = self._client._start(  # noqa: SLF001
-            self._names, self._trigger, self._fields
-        )
-        self._outer = enter(self)
-        return self
+        try:
+            self._run = self._client._start(  # noqa: SLF001
+                self._names, self._trigger, self._fields
+            )
+            self._outer = enter(self)
+            return self
+        except BaseException as error:  # Ctrl+C in here: the block's end will not be called
+            self._close(error)
+            raise
 
     def __exit__(
         self,
@@ -183,10 +187,19 @@ class RunContext:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
+        try:
+            self._close(error)
+        except Exception:  # under TELEMETRY_STRICT
+            raise
+        except BaseException:  # Ctrl+C in here: nothing stays half done
+            self._close(error)
+            raise
+
+    def _close(self, error: Optional[BaseException]) -> None:
         leave(self, self._outer)
-        self._outer = None
         if self._run is not None:
             self._client._finish(self._run, error)  # noqa: SLF001
+        self._outer = None
 
     async def __aenter__(self) -> RunContext:  # noqa: PYI034
         return self.__enter__()
@@ -283,7 +296,7 @@ class TelemetryClient:
             outcome = self._outcome(status)
             run = runtime.runs.take(run_id)
             if run is not None:
-                runtime.recorder.end(run, outcome, fields)
+                self._end(run, outcome, fields)
             else:
                 self._end_elsewhere(run_id, outcome, fields)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
@@ -418,14 +431,26 @@ class TelemetryClient:
         """
         runtime = self._runtime
         try:
-            if runtime.runs.take(run.run_id) is None:
-                return
             outcome = outcome_of(error)
             if run.final_status is not None and outcome.status is Status.SUCCESS:
                 outcome = OUTCOMES[run.final_status]
-            runtime.recorder.end(run, outcome, NOTHING)
+            if runtime.runs.take(run.run_id) is not None:
+                self._end(run, outcome, NOTHING)
         except Exception as broken:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(broken)
+
+    def _end(self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
+        """
+        Record the end of a run that was taken; once more, with the same, if Ctrl+C comes between.
+        """
+        end = self._runtime.recorder.end
+        try:
+            end(run, outcome, fields)
+        except Exception:
+            raise
+        except BaseException:
+            end(run, outcome, fields)
+            raise
 
     def _end_elsewhere(self, run_id: str, outcome: Outcome, fields: Mapping[str, Any]) -> None:
         runtime = self._runtime
