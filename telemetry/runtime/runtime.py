@@ -20,6 +20,7 @@ from telemetry.model import ids
 from telemetry.model.payload import PayloadEncoder
 from telemetry.model.run import SCHEMA_VERSION
 from telemetry.model.scrub import Scrubber
+from telemetry.runtime.durable import appending
 from telemetry.runtime.emit import Emitter, identity
 from telemetry.runtime.followers import Followers
 from telemetry.runtime.forks import on_fork_in_child
@@ -62,7 +63,7 @@ class Runtime:
         chore = Chore(self._tend, self.config.heartbeat_s / 2)
         self.followers = Followers(sinks, self.journal, self.config, chore=chore)
         self.emitter = Emitter(
-            self.journal.append,
+            appending(self.journal, self.config.fsync),
             encoder,
             refused=self.followers.spill,
             written=self.followers.ring,
