@@ -90,7 +90,7 @@ class Emitter:
         mark, number, clock, append = self._mark, self._number, self.clock, self._append
         encode, processors, written = self._encoder.encode, self._processors, self._written
         kinds = self._event_types
-        head = self._head('"event"').encode()
+        head, read_us = self._head('"event"').encode(), clock.now_us
         stamp = (-1, b"")
 
         def event(run_part: bytes, event_type: str, payload: object) -> None:
@@ -108,7 +108,7 @@ class Emitter:
                 kind = kinds[event_type]
             except (KeyError, TypeError):
                 kind = self._event_type(event_type)
-            now = clock.now_us()
+            now = read_us()
             second = now // 1_000_000
             # One reading of one name: another thread may put the next second's stamp there.
             known = stamp

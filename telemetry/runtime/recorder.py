@@ -104,8 +104,12 @@ class Recorder:
         now, start_time = emitter.clock.read()
         event_id = ids.new_event_id(now)
         trace_id = trace_id or event_id.replace("-", "")
-        stored_name, opening = self._opening(agent_name, job_type, trigger_type)
-        opening = f'{opening},"start_time":"{start_time}","trace_id":"{trace_id}"'
+        directory = _work_dir()
+        try:
+            stored_name, shared = self._openings[agent_name, job_type, trigger_type, directory]
+        except (KeyError, TypeError):
+            stored_name, shared = self._opening(agent_name, job_type, trigger_type, directory)
+        opening = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"'
         if parent_run_id:
             opening = f'{opening},"parent_run_id":{encode_text(parent_run_id)}'
         run_id = run_id or ids.new_run_id(stored_name, start_time)
@@ -204,15 +208,13 @@ class Recorder:
         }
         return {name: self._accept(COLUMNS[name], text) for name, text in said.items() if text}
 
-    def _opening(self, *names: Any) -> Opening:
+    def _opening(self, *key: Any) -> Opening:
         """
-        Return what a run of these names says first; remembered if there are not too many.
+        Return what a run of these names and this directory says first.
+
+        Remembered if there are not too many.
         """
-        directory = _work_dir()
-        try:
-            return self._openings[(*names, directory)]
-        except (KeyError, TypeError):
-            pass
+        *names, directory = key
         agent_name, job_type, trigger_type = (
             self._accept(COLUMNS[column], name)
             for column, name in zip(("agent_name", "job_type", "trigger_type"), names)
@@ -230,7 +232,7 @@ class Recorder:
         if all(isinstance(name, str) for name in names):
             if len(self._openings) >= _MAX_CACHED_OPENINGS:
                 self._openings = {}
-            self._openings[(*names, directory)] = opening
+            self._openings[key] = opening
         return opening
 
     def _hold(self, run: OpenRun, accepted: dict[str, Any]) -> None:
