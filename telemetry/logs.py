@@ -28,7 +28,7 @@ Processor = Callable[[Any, str, EventDict], Any]
 
 EVENT_TYPE = "log"
 #: What structlog and logging put into an entry that is no payload of the application's.
-_PRIVATE_KEYS = frozenset({"_record", "_from_structlog"})
+_PRIVATE_KEYS = frozenset({"_record", "_from_structlog", "_logger", "_name"})
 _LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -79,7 +79,7 @@ class RecordEvents:
         """
         run = current_run()
         if run and not is_suppressed() and _LEVELS.get(method_name, logging.INFO) >= self._level:
-            payload = {key: value for key, value in event_dict.items() if key not in _PRIVATE_KEYS}
+            payload = _public(event_dict)
             payload.setdefault("level", method_name)
             run.log_event(EVENT_TYPE, payload)
         return event_dict
@@ -105,15 +105,21 @@ class RunHandler(logging.Handler):
             self.handleError(record)
 
 
+def _public(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in _PRIVATE_KEYS}
+
+
 def _payload(record: logging.LogRecord) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "event": record.getMessage(),
         "level": record.levelname.lower(),
         "logger": record.name,
     }
+    if isinstance(record.msg, Mapping):  # structlog's, on its way to its own formatter
+        payload.update(_public(record.msg))
     if record.exc_info:
         payload["exception"] = logging.Formatter().formatException(record.exc_info)
     for name, value in vars(record).items():
-        if name not in _STANDARD_ATTRIBUTES:
+        if name not in _STANDARD_ATTRIBUTES and name not in _PRIVATE_KEYS:
             payload.setdefault(name, value)
     return payload
