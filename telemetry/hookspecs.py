@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from telemetry.config import TelemetryConfig
     from telemetry.logs import Processor
+    from telemetry.model.records import Record
     from telemetry.model.run import Run
     from telemetry.sinks import Journal, Sink
 
@@ -82,13 +83,19 @@ def telemetry_register_commands() -> Iterable[click.Command]:
 
 
 @hookspec
-def telemetry_run_started(run: Run) -> Optional[Mapping[str, Any]]:
+def telemetry_run_started(run: Run, record: Record) -> Optional[Mapping[str, Any]]:
     """
     Learn that a run has begun.
 
     Called behind the journal, on a worker's thread, at least once for each run, by whichever
     process drains; implementation by implementation, so that an exception is one warning and
     nothing else.
+
+    Args:
+        run: The run as it began. Where no implementation names it, it is not built, which is most
+            of what a short run costs here.
+        record: The record that tells of it, for those who seldom want the rest of the run;
+            `telemetry.model.fold.fold` makes it one.
 
     Returns:
         Fields of the run that the plugin found out, which are recorded as an update of the agent's;
@@ -97,7 +104,7 @@ def telemetry_run_started(run: Run) -> Optional[Mapping[str, Any]]:
 
 
 @hookspec
-def telemetry_run_ended(run: Run) -> Optional[Mapping[str, Any]]:
+def telemetry_run_ended(run: Run, record: Record) -> Optional[Mapping[str, Any]]:
     """
     Learn that a run has ended, with the run as it ended.
 

@@ -17,10 +17,12 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 import attrs
+import msgspec
 
 from telemetry.git import git, git_directory, head_moved_at
 from telemetry.hookspecs import hookimpl
-from telemetry.model.run import CommitSource, Run
+from telemetry.model.records import DECODE_ERRORS, Record
+from telemetry.model.run import CommitSource
 
 TRAILER = "Telemetry-Run-ID"
 #: How long what is known of a directory is believed, in seconds.
@@ -31,6 +33,22 @@ _SLACK = timedelta(seconds=1)
 _UNIT_SEPARATOR = "\x1f"
 
 Fields = Mapping[str, Any]
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """
+    What a record says about the place and the time of its run.
+    """
+
+    work_dir: Optional[str] = None
+    start_time: Optional[datetime] = None
+    end_time: Optional[datetime] = None
+    git_repo: Optional[str] = None
+    git_commit_hash: Optional[str] = None
+
+
+_decode = msgspec.json.Decoder(Said).decode
+_NOTHING = Said()
 
 
 @attrs.frozen
@@ -63,30 +81,32 @@ class GitLinker:
         self._known: dict[Path, tuple[float, Fields]] = {}
 
     @hookimpl
-    def telemetry_run_started(self, run: Run) -> Optional[Fields]:
+    def telemetry_run_started(self, record: Record) -> Optional[Fields]:
         """
         Return the repository and branch of the directory the run was started in.
 
         What the agent said itself stays.
         """
-        if run.work_dir is None or run.git_repo is not None:
+        said = _read(record)
+        if not said.work_dir or said.git_repo:
             return None
-        if self._look(run.work_dir, run.start_time).repository is None:
+        if self._look(said.work_dir, said.start_time).repository is None:
             return None
-        return self._place(Path(run.work_dir))
+        return self._place(Path(said.work_dir))
 
     @hookimpl
-    def telemetry_run_ended(self, run: Run) -> Optional[Fields]:
+    def telemetry_run_ended(self, record: Record) -> Optional[Fields]:
         """
         Return the newest commit whose message names the run.
         """
-        if run.work_dir is None or run.git_commit_hash is not None or run.start_time is None:
+        said = _read(record)
+        if not said.work_dir or said.git_commit_hash or said.start_time is None:
             return None
-        look = self._look(run.work_dir, run.end_time)
-        since = run.start_time - _SLACK
+        look = self._look(said.work_dir, said.end_time)
+        since = said.start_time - _SLACK
         if look.repository is None or look.head_moved_at < since.timestamp():
             return None
-        return _commit_of(Path(run.work_dir), run.run_id, since.isoformat())
+        return _commit_of(Path(said.work_dir), record.run_id, since.isoformat())
 
     def _look(self, work_dir: str, moment: Optional[datetime]) -> Look:
         """
@@ -113,6 +133,16 @@ class GitLinker:
         fields = _place_of(directory)
         self._known[directory] = (now, fields)
         return fields
+
+
+def _read(record: Record) -> Said:
+    """
+    Return what a record says; nothing where it says something else than a run's record does.
+    """
+    try:
+        return _decode(record.line)
+    except DECODE_ERRORS:
+        return _NOTHING
 
 
 def _place_of(directory: Path) -> Fields:

@@ -5,14 +5,34 @@ The hooks that observe runs, as a follower of the journal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from telemetry.model.fold import fold
 from telemetry.model.records import Change, Record, RecordType
 
 if TYPE_CHECKING:
+    from telemetry.model.run import Run
     from telemetry.runtime.plugins import Observer
     from telemetry.sinks import Cursor
+
+
+class Heard:
+    """
+    What observers may want to know of a start or an end: the record, and the run if anybody asks.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._run: Optional[Run] = None
+
+    @property
+    def run(self) -> Run:
+        """
+        Return the run as this record tells of it.
+        """
+        if self._run is None:
+            self._run = fold([self.record])
+        return self._run
 
 
 class ObserverSink:
@@ -53,8 +73,8 @@ class ObserverSink:
         """
 
     def _observe(self, record: Record, observers: Sequence[Observer]) -> None:
-        run = fold([record])
+        heard = Heard(record)
         for observer in observers:
-            fields = observer(run)
+            fields = observer(heard)
             if fields:
                 self._found(record, fields)

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
     from telemetry.config import TelemetryConfig
     from telemetry.logs import Processor
-    from telemetry.model.run import Run
+    from telemetry.runtime.observers import Heard
     from telemetry.sinks import Journal, Sink
 
 #: Is told of a run, and returns the fields that it found out about it; never raises.
-Observer = Callable[["Run"], Mapping[str, Any]]
+Observer = Callable[["Heard"], Mapping[str, Any]]
 #: What one plugin may return from one hook; a generator without an end stops here.
 MAX_RETURNED = 100
 #: Names of sinks that the runtime has itself.
@@ -315,12 +315,12 @@ class Plugins:
 
     def _guarded(self, hook: str, implementation: pluggy.HookImpl) -> Observer:
         name = implementation.plugin_name
-        function, takes_run = implementation.function, bool(implementation.argnames)
+        function, wanted = implementation.function, implementation.argnames
 
-        def tell(run: Run) -> Mapping[str, Any]:
+        def tell(heard: Heard) -> Mapping[str, Any]:
             try:
                 with suppressed():
-                    return found_fields(function(run) if takes_run else function())
+                    return found_fields(function(*[getattr(heard, each) for each in wanted]))
             except BaseException as error:  # noqa: BLE001 (the guarded boundary around a plugin)
                 _pass_on_ctrl_c(error)
                 self._blame(name, f"{hook} failed: {_words(error)}")

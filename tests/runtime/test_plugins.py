@@ -435,9 +435,9 @@ def test_observers_are_told_one_by_one(config, said):
 
     for _ in range(3):
         for tell in observers.started:
-            tell("run")
+            tell(SimpleNamespace(run="run"))
     for tell in observers.ended:
-        tell("over")
+        tell(SimpleNamespace(run="over"))
 
     assert seen == ["b", ("a", "run")] * 3 + ["over ended"]
     assert len(said.about("telemetry_run_started failed: ZeroDivisionError")) == 1
@@ -458,7 +458,7 @@ def test_an_observer_answers_with_fields(answer, fields, problem, config):
     """
     plugins = loaded(config, plugins=[Hooks(run_ended=lambda: answer)])
 
-    assert plugins.observers().ended[0]("run") == fields
+    assert plugins.observers().ended[0](SimpleNamespace(run="run")) == fields
     assert problem in status(plugins, "Hooks").problem
 
 
@@ -468,7 +468,7 @@ def test_an_observer_that_exits_is_contained(config):
     """
     plugins = loaded(config, plugins=[Hooks(run_ended=leave)])
 
-    assert plugins.observers().ended[0]("run") == {}
+    assert plugins.observers().ended[0](SimpleNamespace(run="run")) == {}
 
 
 def interrupt():
@@ -487,7 +487,7 @@ def test_ctrl_c_while_asking_is_the_users(config):
     with pytest.raises(KeyboardInterrupt):
         plugins.sinks(config)
     with pytest.raises(KeyboardInterrupt):
-        plugins.observers().ended[0]("run")
+        plugins.observers().ended[0](SimpleNamespace(run="run"))
 
 
 def test_an_interrupt_on_a_workers_thread_is_the_plugins(config):
@@ -497,7 +497,7 @@ def test_an_interrupt_on_a_workers_thread_is_the_plugins(config):
     tell = loaded(config, plugins=[Hooks(run_ended=interrupt)]).observers().ended[0]
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(tell, "run").result() == {}
+        assert pool.submit(tell, SimpleNamespace(run="run")).result() == {}
 
 
 def test_the_runtimes_own_sinks_keep_their_names(config):

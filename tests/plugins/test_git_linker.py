@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from telemetry.model.codec import decode_line, encode_line
+from telemetry.model.values import time_text
+from telemetry_plugins.git_linker import TRAILER, GitLinker, repository_name
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+RUN_ID = "20261122T004217Z-a-00000001"
+
+
+def git(directory, *arguments):
+    identity = {
+        f"GIT_{role}_{part}": text
+        for role in ("AUTHOR", "COMMITTER")
+        for part, text in (("NAME", "A"), ("EMAIL", "a@example.com"))
+    }
+    subprocess.run(
+        ["git", *arguments],
+        cwd=directory,
+        env={**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull},
+        check=True,
+        capture_output=True,
+    )
+
+
+def record(directory, change="started", **fields):
+    now = datetime.now(timezone.utc)
+    body = {"work_dir": str(directory), "start_time": time_text(now), **fields}
+    line = encode_line(
+        "run",
+        id="0123456789abcdef-1",
+        timestamp=time_text(now),
+        event_id="e",
+        run_id=RUN_ID,
+        change=change,
+        body=body,
+    )
+    return decode_line(line)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    git(tmp_path, "init", "--initial-branch=trunk")
+    git(tmp_path, "remote", "add", "origin", "https://user:word@example.com/team/thing.git")
+    return tmp_path
+
+
+@needs_git
+def test_a_run_in_a_repository_is_given_its_place(repository):
+    """
+    A start learns repository and branch, unless the agent named its repository.
+    """
+    inner = repository / "inner"
+    inner.mkdir()
+    linker = GitLinker()
+
+    assert linker.telemetry_run_started(record(inner)) == {
+        "git_repo": "thing",
+        "git_branch": "trunk",
+        "git_run_tag": "thing/trunk",
+    }
+    assert linker.telemetry_run_started(record(inner, git_repo="own")) is None
+
+
+@needs_git
+def test_a_commit_that_names_the_run_is_linked(repository):
+    """
+    An end learns the commit that was made during the run, after the start's look at the place.
+    """
+    linker = GitLinker()
+    started = record(repository)
+    linker.telemetry_run_started(started)
+    git(repository, "commit", "--allow-empty", "-m", f"work\n\n{TRAILER}: {RUN_ID}")
+    ended = record(
+        repository,
+        "ended",
+        start_time=started.timestamp,
+        end_time=time_text(datetime.now(timezone.utc)),
+    )
+    found = linker.telemetry_run_ended(ended)
+
+    assert found is not None
+    assert found["git_commit_author"] == "A <a@example.com>"
+    assert found["git_commit_source"] == "llm"
+
+
+@needs_git
+def test_a_repository_made_during_the_run_is_found(tmp_path):
+    """
+    That there was none when the run began is nothing to go by when it has ended.
+    """
+    linker = GitLinker()
+    started = record(tmp_path)
+
+    assert linker.telemetry_run_started(started) is None
+
+    git(tmp_path, "init")
+    git(tmp_path, "commit", "--allow-empty", "-m", f"{TRAILER}: {RUN_ID}")
+    ended = record(
+        tmp_path,
+        "ended",
+        start_time=started.timestamp,
+        end_time=time_text(datetime.now(timezone.utc)),
+    )
+
+    assert linker.telemetry_run_ended(ended) is not None
+
+
+def test_runs_that_ended_before_the_look_need_no_other(tmp_path):
+    """
+    One look tells of all runs before it; a run after it, or one of an unknown time, needs its own.
+    """
+    linker = GitLinker()
+    begun = datetime.now(timezone.utc) - timedelta(seconds=2)
+    look = linker._look(str(tmp_path), begun)
+
+    assert linker._look(str(tmp_path), begun) is look
+    assert linker._look(str(tmp_path), begun + timedelta(hours=1)) is not look
+    assert linker._look(str(tmp_path), None) is not linker._look(str(tmp_path), None)
+
+
+@pytest.mark.parametrize("fields", [{"work_dir": 1}, {"work_dir": None}, {"start_time": "no time"}])
+def test_what_is_no_place_or_time_is_passed_over(tmp_path, fields):
+    """
+    A record from elsewhere may say anything; then nothing is linked.
+    """
+    linker = GitLinker()
+
+    assert linker.telemetry_run_started(record(tmp_path, **fields)) is None
+    assert linker.telemetry_run_ended(record(tmp_path, "ended", **fields)) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://user:word@example.com/team/thing.git", "thing"),
+        ("git@example.com:team/thing.git", "thing"),
+        ("/srv/thing/", "thing"),
+        ("", None),
+    ],
+)
+def test_a_repository_is_named_by_the_end_of_its_address(url, name):
+    """
+    The name is the last part, without the suffix; an address's user and password are left out.
+    """
+    assert repository_name(url) == name
