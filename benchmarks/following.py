@@ -4,6 +4,7 @@ What a record costs behind the journal: followed into SQLite, and rebuilt.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import statistics
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Tracer
 
 from benchmarks.harness import Row
 from telemetry import TelemetryClient, TelemetryConfig
@@ -25,6 +27,9 @@ from telemetry_plugins.ndjson import NdjsonJournal
 
 EVENTS_A_RUN = 10
 HAND_BATCH = 5000
+WARM_UP_RUNS = 10
+#: OpenTelemetry's queue holds 2048 spans and drops what comes above.
+SPANS_BETWEEN_FLUSHES = 1024
 
 
 class FileExporter(SpanExporter):
@@ -58,32 +63,52 @@ def _record(client: TelemetryClient, runs: int) -> None:
 
 def _cpu_of_telemetry(runs: int) -> float:
     with tempfile.TemporaryDirectory() as base:
-        client = TelemetryClient(_config(base))
-        _record(client, 10)
+        config = _config(base)
+        client = TelemetryClient(config)
+        _record(client, WARM_UP_RUNS)
         client.flush(60)
         begun = time.process_time()
         _record(client, runs)
         client.flush(120)
         used = time.process_time() - begun
         client.close()
+        written = _events_in(config.db_path)
+    expected = (runs + WARM_UP_RUNS) * EVENTS_A_RUN
+    if written != expected:
+        raise RuntimeError(f"each of {expected} events must be in SQLite (got {written})")
     return used
+
+
+def _events_in(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM run_events").fetchone()[0]
+    return count
+
+
+def _trace(tracer: Tracer, runs: int) -> None:
+    for _ in range(runs):
+        with tracer.start_as_current_span("job") as span:
+            for step in range(EVENTS_A_RUN):
+                span.add_event("checkpoint", {"step": step, "input": "data.csv"})
 
 
 def _cpu_of_opentelemetry(runs: int) -> float:
     with tempfile.TemporaryDirectory() as base:
+        path = Path(base, "spans")
         provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(FileExporter(Path(base, "spans"))))
+        provider.add_span_processor(BatchSpanProcessor(FileExporter(path)))
         tracer = provider.get_tracer("benchmark")
-        begun = time.process_time()
-        for _ in range(runs):
-            with tracer.start_as_current_span("job") as span:
-                for step in range(EVENTS_A_RUN):
-                    span.add_event("checkpoint", {"step": step, "input": "data.csv"})
-            if runs % 256 == 0:  # its queue holds 2048 spans and drops what comes above
-                provider.force_flush()
+        _trace(tracer, WARM_UP_RUNS)
         provider.force_flush()
+        begun = time.process_time()
+        for first in range(0, runs, SPANS_BETWEEN_FLUSHES):
+            _trace(tracer, min(SPANS_BETWEEN_FLUSHES, runs - first))
+            provider.force_flush()
         used = time.process_time() - begun
         provider.shutdown()
+        written = path.read_bytes().count(b"\n")
+    if written != runs + WARM_UP_RUNS:
+        raise RuntimeError(f"each of {runs + WARM_UP_RUNS} spans must be written (got {written})")
     return used
 
 
