@@ -10,7 +10,9 @@ import pytest
 MOST = int(os.environ.get("TELEMETRY_TEST_CRASH_POINTS", "5"))
 
 
-@pytest.mark.parametrize("scenario", ["create", "append", "reopen", "own", "record", "drain", "recover"])
+@pytest.mark.parametrize(
+    "scenario", ["create", "append", "reopen", "own", "record", "drain", "recover"]
+)
 def test_no_system_call_is_a_bad_place_to_die(run_script, tracing, scenario):
     """
     Killed on its way into any storage call, a process leaves all it acknowledged, and no obstacle.
