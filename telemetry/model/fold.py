@@ -323,6 +323,11 @@ class Fold:
         if not self._exceptions:
             return (self._common if self._values else None), {}
         groups: dict[Key, list[str]] = {}
+        if len(self._values) > 2 * len(self._exceptions):  # then no other group can be as large
+            for name, key in self._exceptions.items():
+                groups.setdefault(key, []).append(name)
+            groups.pop(self._common, None)
+            return self._common, groups
         for name, key in self._keys().items():
             groups.setdefault(key, []).append(name)
         common = max(groups, key=lambda key: (len(groups[key]), key))

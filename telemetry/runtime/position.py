@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Read beyond a batch, to tell bad records from a broken sink.
 PEEK_BYTES = 4 << 10
+_SEGMENT = RecordType.SEGMENT.value
 
 
 class Position:
@@ -128,6 +129,6 @@ def deliverable(records: Sequence[Record]) -> Sequence[Record]:
     """
     Return the records that sinks are handed: all but the headers of segments.
     """
-    if any(record.record_type == RecordType.SEGMENT for record in records):
-        return [record for record in records if record.record_type != RecordType.SEGMENT]
+    if _SEGMENT in [record.record_type for record in records]:
+        return [record for record in records if record.record_type != _SEGMENT]
     return records
