@@ -18,7 +18,7 @@ from telemetry.storage.sqlite import MalformedDatabaseError, concerns_the_databa
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _EVENT_SQL = (
     "INSERT OR IGNORE INTO run_events (event_id, id, run_id, event_type, timestamp, payload_json)"
@@ -137,12 +137,16 @@ def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
     Return a run's fold as it is stored; a new one for a run that is not known.
     """
     found = connection.execute(_STATE_SQL, (event_id,)).fetchone()
-    return _restore(connection, event_id, found[0]) if found else Fold()
+    return _restore(connection, event_id, found[0])[0] if found else Fold()
 
 
-def _load_folds(connection: sqlite3.Connection, event_ids: list[str]) -> dict[str, Fold]:
+def _load_folds(
+    connection: sqlite3.Connection, event_ids: list[str]
+) -> dict[str, tuple[Fold, Mapping[str, Any]]]:
     """
-    Return the folds of several runs, asked for together: in a backlog most are not known yet.
+    Return the folds of several runs, each with its row, which is empty for a run that has none.
+
+    They are asked for together: in a backlog most are not known yet.
     """
     known: dict[str, bytes] = {}
     for first in range(0, len(event_ids), _IDS_AT_ONCE):
@@ -151,15 +155,19 @@ def _load_folds(connection: sqlite3.Connection, event_ids: list[str]) -> dict[st
         padded = [*some, *some[-1:] * (size - len(some))]
         known.update(connection.execute(_STATES_SQL[size], padded))
     return {
-        event_id: _restore(connection, event_id, known[event_id]) if event_id in known else Fold()
+        event_id: _restore(connection, event_id, known[event_id])
+        if event_id in known
+        else (Fold(), {})
         for event_id in event_ids
     }
 
 
-def _restore(connection: sqlite3.Connection, event_id: str, state: bytes) -> Fold:
-    row = connection.execute(_ROW_SQL, (event_id,)).fetchone() or ()
+def _restore(
+    connection: sqlite3.Connection, event_id: str, state: bytes
+) -> tuple[Fold, Mapping[str, Any]]:
+    row = dict(zip(RUN_COLUMNS, connection.execute(_ROW_SQL, (event_id,)).fetchone() or ()))
     try:
-        return Fold.load(state, dict(zip(RUN_COLUMNS, row)))
+        return Fold.load(state, row), row
     except CodecError as error:
         raise MalformedDatabaseError(
             f"the state of run {event_id} must be as it was stored (got {error});"
@@ -180,25 +188,40 @@ def _upsert_sql(names: tuple[str, ...]) -> str:
     )
 
 
+@lru_cache(maxsize=256)
+def _update_sql(names: tuple[str, ...]) -> str:
+    """
+    Return the statement that sets these columns of a row; the indexes of all others are left alone.
+    """
+    return f"UPDATE agent_runs SET {', '.join(f'{name} = ?' for name in names)} WHERE event_id = ?"
+
+
 def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.event_id and record.record_type in (_RUN, _COMMIT):
             groups.setdefault(record.event_id, []).append(record)
-    rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    inserts: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     states: list[tuple[str, bytes, bool]] = []
     purged: list[str] = []
-    for event_id, fold in _load_folds(connection, list(groups)).items():
+    for event_id, (fold, before) in _load_folds(connection, list(groups)).items():
         for record in groups[event_id]:
             fold.apply(record)
         states.append((event_id, fold.dump(), fold.deleted))
         if fold.deleted:
             purged.append(event_id)
+        elif before:
+            new = {name: value for name, value in fold.row().items() if value != before[name]}
+            updates.setdefault(tuple(new), []).append((*new.values(), event_id))
         else:
-            row = {name: value for name, value in fold.row().items() if value is not None}
-            rows.setdefault(tuple(row), []).append(tuple(row.values()))
-    for names, values in rows.items():
+            new = {name: value for name, value in fold.row().items() if value is not None}
+            inserts.setdefault(tuple(new), []).append(tuple(new.values()))
+    for names, values in inserts.items():
         connection.executemany(_upsert_sql(names), values)
+    for names, values in updates.items():
+        if names:
+            connection.executemany(_update_sql(names), values)
     connection.executemany(_FOLD_SQL, states)
     _purge(connection, purged)
 
