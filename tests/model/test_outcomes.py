@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import subprocess
+import sys
 
 import pytest
 
-from telemetry.model.outcomes import MAX_TEXT_LENGTH, outcome_of, status_of
+from telemetry.model.outcomes import MAX_FRAMES, MAX_TEXT_LENGTH, outcome_of, status_of
 from telemetry.model.run import Status
 
 
@@ -151,3 +152,97 @@ def test_a_long_text_is_bounded():
 
     assert len(outcome.error_summary) <= MAX_TEXT_LENGTH + len("ValueError: ")
     assert len(outcome.error_details) <= MAX_TEXT_LENGTH
+
+
+def deep(levels):
+    """
+    Recurse, then fail.
+    """
+    if levels == 0:
+        raise ValueError("at the bottom")
+    deep(levels - 1)
+
+
+def deep_error():
+    try:
+        deep(300)
+    except ValueError as error:
+        return error
+    return None
+
+
+def test_of_a_deep_traceback_the_innermost_frames_are_kept():
+    """
+    They tell the most.
+    """
+    details = outcome_of(deep_error()).error_details
+
+    assert details is not None
+    assert "at the bottom" in details
+    assert 0 < details.count('File "') <= MAX_FRAMES
+
+
+def endless():
+    return endless()
+
+
+def test_endless_recursion_is_a_failure_like_any():
+    """
+    Formatting it needs no stack that is not there.
+    """
+    try:
+        endless()
+    except RecursionError as error:
+        outcome = outcome_of(error)
+
+    assert outcome.status is Status.FAILED
+    assert outcome.error_summary is not None
+    assert outcome.error_summary.startswith("RecursionError")
+
+
+def test_causes_are_told_and_a_ring_of_them_ends():
+    """
+    As Python tells them itself.
+    """
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError as first:
+            raise ValueError("second") from first
+    except ValueError as error:
+        second = error
+    second.__cause__.__cause__ = second
+
+    details = outcome_of(second).error_details
+
+    assert details is not None
+    assert "first" in details
+    assert "direct cause" in details
+
+
+def test_a_long_chain_of_causes_is_no_harm():
+    """
+    However long, an outcome comes of it.
+    """
+    error = ValueError("last")
+    for number in range(2000):
+        following = ValueError(str(number))
+        following.__cause__ = error
+        error = following
+
+    assert outcome_of(error).status is Status.FAILED
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with Python 3.11")
+def test_a_group_tells_its_members():
+    """
+    A task group's failure names each of them.
+    """
+    group = ExceptionGroup("both", [ValueError("one"), TimeoutError("two")])  # noqa: F821 (3.11)
+
+    outcome = outcome_of(raised(group))
+
+    assert outcome.status is Status.FAILED
+    assert outcome.error_details is not None
+    assert "ValueError: one" in outcome.error_details
+    assert "TimeoutError: two" in outcome.error_details
