@@ -1,0 +1,239 @@
+"""
+Who is alive, with processes that are killed, stopped and resumed for real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import time_machine
+
+from telemetry import TelemetryClient
+from telemetry.model.records import Change
+
+#: Begins a run, says that it did, and waits to be told to end it.
+AGENT = """
+import sys
+from telemetry import TelemetryClient
+client = TelemetryClient(base_dir=sys.argv[1])
+run_id = client.start_run("my_agent", "job")
+client.log_event(run_id, "working")
+assert client.flush(20)
+print(run_id, flush=True)
+if sys.stdin.readline():
+    client.end_run(run_id, items_succeeded=1)
+    client.close(20)
+    print("ended", flush=True)
+"""
+NOW = datetime.now(timezone.utc)
+
+
+@pytest.fixture
+def client(tmp_path):
+    """
+    The next process to look at the base directory.
+    """
+    client = TelemetryClient(base_dir=tmp_path)
+    yield client
+    client.close(20)
+
+
+@pytest.fixture
+def agent(child):
+    """
+    Start an agent; its process and its run id.
+    """
+
+    def start():
+        process = child(AGENT)
+        return process, process.stdout.readline().strip()
+
+    return start
+
+
+def row(client, run_id):
+    """
+    Return a run as the database has it, once everything has arrived there.
+    """
+    assert client.catch_up(20)
+    connection = sqlite3.connect(client.config.db_path)
+    connection.row_factory = sqlite3.Row
+    try:
+        found = connection.execute("SELECT * FROM agent_runs WHERE run_id = ?", [run_id])
+        return dict(found.fetchone())
+    finally:
+        connection.close()
+
+
+def test_a_killed_process_is_found_dead_at_once(client, agent):
+    """
+    The next process need wait for no time-out; the run ends as failed, at its last sign of life.
+    """
+    process, run_id = agent()
+    assert client.reap() == []
+    process.kill()
+    process.wait()
+
+    assert client.reap() == [run_id]
+
+    found = row(client, run_id)
+    assert found["status"] == "failed"
+    assert found["error_summary"].startswith(f"OwnerDied: process {process.pid} on ")
+    assert found["start_time"] <= found["end_time"]
+    assert found["duration_ms"] >= 0
+    assert client.reap() == []
+
+
+def test_the_command_line_sees_the_death(client, agent, child_environ, tmp_path):
+    """
+    `telemetry runs` shows what became of it, though nobody has reaped.
+    """
+    process, run_id = agent()
+    process.kill()
+    process.wait()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "telemetry", "--json", "--base-dir", str(tmp_path), "runs"],
+        env=child_environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (shown,) = (run for run in json.loads(done.stdout)["runs"] if run["run_id"] == run_id)
+    assert shown["status"] == "failed"
+    assert shown["error_summary"].startswith("OwnerDied")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_a_stopped_process_lives(client, agent):
+    """
+    Nobody is declared dead for being silent: it goes on where it was, and its end counts.
+    """
+    process, run_id = agent()
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    # As if it had been asleep for a month.
+    with time_machine.travel(NOW + timedelta(days=30), tick=False):
+        assert client.reap() == []
+    process.send_signal(signal.SIGCONT)
+    process.stdin.write("end\n")
+    process.stdin.flush()
+
+    assert process.stdout.readline().strip() == "ended"
+    assert row(client, run_id)["status"] == "success"
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_jump_of_the_clock_kills_nobody(client, agent, days):
+    """
+    On one host, time is not what death is told by.
+    """
+    _, run_id = agent()
+
+    with time_machine.travel(NOW + timedelta(days=days), tick=False):
+        assert client.reap() == []
+
+    assert row(client, run_id)["status"] == "running"
+
+
+def test_a_run_of_this_process_lives(client):
+    """
+    One's own lock cannot be seen, so one's own runs are known by their writer.
+    """
+    run_id = client.start_run("my_agent", "job")
+    client.flush(20)
+
+    assert client.reap() == []
+    client.end_run(run_id)
+
+
+def test_the_owner_s_end_wins_over_the_inferred_one(client):
+    """
+    An agent that was taken for dead and was not has the last word, however late.
+    """
+    run_id = client.start_run("my_agent", "job")
+    run = client._runtime.runs.find(run_id)
+    client._runtime.recorder.change(
+        Change.INFERRED,
+        run.event_id,
+        run_id,
+        {"status": "failed", "error_summary": "dead"},
+    )
+    client.flush(20)
+    assert row(client, run_id)["status"] == "failed"
+
+    client.end_run(run_id, status="partial")
+
+    found = row(client, run_id)
+    assert found["status"] == "partial"
+    assert found["error_summary"] is None
+
+
+@pytest.mark.parametrize(("silent_h", "is_dead"), [(0, False), (1000, True)])
+def test_another_host_is_judged_by_its_silence(client, silent_h, is_dead):
+    """
+    Its locks cannot be seen from here; a heartbeat keeps its runs alive.
+    """
+    run_id = client.start_run("my_agent", "job", host="elsewhere")
+    client.flush(20)
+
+    with time_machine.travel(NOW + timedelta(hours=silent_h), tick=True):
+        assert client.reap() == ([run_id] if is_dead else [])
+
+    if is_dead:
+        assert "host elsewhere has been silent" in row(client, run_id)["error_summary"]
+    client.end_run(run_id)
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", 7])
+def test_a_run_without_a_time_is_left_alone(client, text):
+    """
+    What cannot be dated cannot be judged.
+    """
+    foreign = {"host": "elsewhere", "owner": "", "updated_at": text, "start_time": text}
+
+    assert client._runtime.liveness.death_of(foreign) is None
+
+
+def test_a_state_directory_that_cannot_be_written_is_a_notice(tmp_path, capfd):
+    """
+    The run is recorded all the same.
+    """
+    (tmp_path / "state").write_text("a file")
+    client = TelemetryClient(base_dir=tmp_path)
+
+    run_id = client.start_run("my_agent", "job")
+    client.end_run(run_id)
+    client.close(0.2)
+
+    assert "alive.lock must be writable" in capfd.readouterr().err
+    journal = b"".join(path.read_bytes() for path in client.config.ndjson_dir.iterdir())
+    assert journal.count(run_id.encode()) == 2
+
+
+def test_a_silent_run_sends_heartbeats(client):
+    """
+    One that has said nothing for long enough, and only that one.
+    """
+    run_id = client.start_run("my_agent", "job")
+    talker = client.start_run("my_agent", "job")
+    run = client._runtime.runs.find(run_id)
+    run.last_us -= int(client.config.heartbeat_s * 2_000_000)
+
+    client._runtime.liveness.beat()
+    client._runtime.liveness.beat()
+
+    journal = b"".join(path.read_bytes() for path in client.config.ndjson_dir.iterdir())
+    beats = [line for line in journal.splitlines() if b'"change":"updated"' in line]
+    assert len(beats) == 1
+    assert run_id.encode() in beats[0]
+    for each in (run_id, talker):
+        client.end_run(each)
