@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,38 @@ def test_the_runbook_check(tmp_path, monkeypatch):
 
     assert rows(client)[ctx.run_id]["items_discovered"] == 1
     client.close()
+
+
+class Unsayable:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __bool__ = __str__
+
+
+@pytest.mark.parametrize("name", ["", None, 7, "\ud800", "x" * 100_000, Unsayable()], ids=type)
+def test_no_agent_name_stops_the_recording(client, name):
+    """
+    Whatever the agent calls itself, its run is recorded.
+    """
+    run_id = client.start_run(name, name)
+    client.end_run(run_id)
+
+    assert rows(client)[run_id]["status"] == "success"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are no text")
+def test_a_directory_whose_name_is_no_text_is_recorded(client, tmp_path, monkeypatch):
+    """
+    The bytes of the name cannot be written as JSON; the run is recorded all the same.
+    """
+    directory = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    Path(directory).mkdir()
+    monkeypatch.chdir(directory)
+    with client.track_run("my_agent", "job") as ctx:
+        pass
+
+    assert rows(client)[ctx.run_id]["work_dir"].startswith(str(tmp_path))
 
 
 class OddError(Exception):
@@ -249,7 +282,9 @@ def test_an_unknown_run_is_a_warning(client, capfd):
 
 
 @pytest.mark.parametrize(
-    "own", ["", "  ", "x" * 256, "a/b", "a\\b", "a\0b", 7], ids=lambda own: repr(own)[:12]
+    "own",
+    ["", "  ", "x" * 256, "a/b", "a\\b", "a\0b", "a\ud800", 7],
+    ids=lambda own: repr(own)[:12],
 )
 def test_a_run_id_that_cannot_be_is_replaced(client, own):
     """

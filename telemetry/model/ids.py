@@ -128,6 +128,8 @@ def run_id_problem(run_id: object) -> str:
         return "must not be empty"
     if len(run_id) > MAX_RUN_ID_LENGTH:
         return f"must have at most {MAX_RUN_ID_LENGTH} characters (got {len(run_id)})"
+    if not run_id.isascii() and run_id != run_id.encode("utf-8", "replace").decode():
+        return "must be text that UTF-8 can hold"
     if _FORBIDDEN_IN_RUN_ID.search(run_id):
         return "must not contain a slash, a backslash or control characters"
     return ""

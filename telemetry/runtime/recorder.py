@@ -214,22 +214,21 @@ class Recorder:
 
         Remembered if there are not too many.
         """
-        *names, directory = key
-        agent_name, job_type, trigger_type = (
-            self._accept(COLUMNS[column], name)
-            for column, name in zip(("agent_name", "job_type", "trigger_type"), names)
-        )
-        said = {
-            "agent_name": agent_name or UNNAMED,
-            "job_type": job_type or UNNAMED,
+        agent_name, job_type, trigger_type, directory = key
+        given = {
+            "agent_name": agent_name,
+            "job_type": job_type,
             "trigger_type": trigger_type,
             **self._origin,
             "pid": self._emitter.pid,
             "work_dir": directory,
         }
-        said = {name: value for name, value in said.items() if value is not None}
+        accepted = {name: self._accept(COLUMNS[name], value) for name, value in given.items()}
+        for name in ("agent_name", "job_type"):
+            accepted[name] = accepted[name] or UNNAMED
+        said = {name: value for name, value in accepted.items() if value is not None}
         opening = (str(said["agent_name"]), encode_part(said))
-        if all(isinstance(name, str) for name in names):
+        if all(isinstance(name, str) for name in key[:3]):
             if len(self._openings) >= _MAX_CACHED_OPENINGS:
                 self._openings = {}
             self._openings[key] = opening
