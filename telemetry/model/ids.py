@@ -182,13 +182,14 @@ class Clock:
         if now <= self._last_us:
             now = self._last_us + 1
         self._last_us = now
-        return now, self.text(now)
+        second = now // 1_000_000
+        cached = self._cached
+        text = cached[1] if cached[0] == second else self.second_text(second)
+        return now, f"{text}.{now - second * 1_000_000:06d}Z"
 
     def text(self, now_us: int) -> str:
         """
         Return a time as ISO 8601 in UTC with microseconds and Z.
         """
-        second = now_us // 1_000_000
-        cached = self._cached
-        text = cached[1] if cached[0] == second else self.second_text(second)
-        return f"{text}.{now_us - second * 1_000_000:06d}Z"
+        second, micro = divmod(now_us, 1_000_000)
+        return f"{self.second_text(second)}.{micro:06d}Z"

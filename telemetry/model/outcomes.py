@@ -31,6 +31,10 @@ class Outcome:
     status: Status
     error_summary: Optional[str] = None
     error_details: Optional[str] = None
+    #: The status as it is written; an enum's ``value`` costs as much as a clock.
+    word: str = attrs.field(
+        init=False, default=attrs.Factory(lambda self: str(self.status.value), takes_self=True)
+    )
 
 
 #: The outcomes that say no more than a status.

@@ -145,7 +145,7 @@ class Recorder:
         now, end_time = self._emitter.clock.read()
         if outcome.error_summary or fields or run.values:
             values: dict[str, Any] = {
-                "status": outcome.status.value,
+                "status": outcome.word,
                 "end_time": end_time,
                 "duration_ms": elapsed_ms,
                 **self._errors(outcome),
@@ -157,7 +157,7 @@ class Recorder:
             said = encode_part({**run.values, **values})
         else:
             said = (
-                f',"status":"{outcome.status.value}","end_time":"{end_time}"'
+                f',"status":"{outcome.word}","end_time":"{end_time}"'
                 f',"duration_ms":{elapsed_ms}'
             )
         self._emitter.change_at(now, end_time, _ENDED, run.part, run.opening + said)
@@ -170,7 +170,7 @@ class Recorder:
         """
         now, end_time = self._emitter.clock.read()
         values = {
-            "status": outcome.status.value,
+            "status": outcome.word,
             "end_time": end_time,
             **self._errors(outcome),
             **self._accept_all(fields, {}),
