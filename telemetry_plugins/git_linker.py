@@ -31,6 +31,11 @@ MAX_DIRECTORIES = 256
 #: A commit's time has whole seconds, so one made in the run's first second looks older.
 _SLACK = timedelta(seconds=1)
 _UNIT_SEPARATOR = "\x1f"
+_RECORD_SEPARATOR = "\x1e"
+#: Hash, author, time and message.
+_PART_COUNT = 4
+#: Commits whose messages are looked at for the whole line.
+_MAX_CANDIDATES = 10
 
 Fields = Mapping[str, Any]
 
@@ -160,32 +165,36 @@ def repository_name(url: str) -> Optional[str]:
     Return the last part of a remote's address, without ``.git``; never a user name or password.
     """
     path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
-    name = path.rstrip("/").rpartition("/")[2]
+    name = path.rstrip("/").rpartition("/")[2].rpartition("@")[2]
     return (name.removesuffix(".git")) or None
 
 
 def _commit_of(directory: Path, run_id: str, since: str) -> Optional[Fields]:
+    line = f"{TRAILER}: {run_id}"
     found = git(
         directory,
         "log",
         "--all",
-        "--max-count=1",
+        f"--max-count={_MAX_CANDIDATES}",
         f"--since={since}",
         "--fixed-strings",
-        f"--grep={TRAILER}: {run_id}",
-        "--format=%H%x1f%an <%ae>%x1f%aI",
+        f"--grep={line}",
+        "--encoding=UTF-8",
+        "--no-show-signature",
+        "--format=%H%x1f%an <%ae>%x1f%aI%x1f%B%x1e",
     )
-    parts = found.split(_UNIT_SEPARATOR) if found else []
-    if len(parts) != 3:  # noqa: PLR2004 (the three parts of the format above)
-        return None
-    commit_hash, author, timestamp = parts
-    return {
-        "git_commit_hash": commit_hash,
-        # The run wrote its own id into the message, so it was the agent that committed.
-        "git_commit_source": CommitSource.LLM.value,
-        "git_commit_author": author,
-        "git_commit_timestamp": timestamp,
-    }
+    for candidate in (found or "").split(_RECORD_SEPARATOR):
+        parts = candidate.strip().split(_UNIT_SEPARATOR)
+        # git finds the text anywhere; another run's id may begin with this one's.
+        if len(parts) == _PART_COUNT and line in map(str.strip, parts[-1].splitlines()):
+            return {
+                "git_commit_hash": parts[0],
+                # The run wrote its own id into the message, so it was the agent that committed.
+                "git_commit_source": CommitSource.LLM.value,
+                "git_commit_author": parts[1],
+                "git_commit_timestamp": parts[2],
+            }
+    return None
 
 
 _linker = GitLinker()

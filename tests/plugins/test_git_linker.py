@@ -92,6 +92,72 @@ def test_a_commit_that_names_the_run_is_linked(repository):
 
 
 @needs_git
+def test_only_the_whole_line_names_a_run(repository):
+    """
+    Neither a longer id that begins alike nor a mention in a sentence is a link; an older line is.
+    """
+    linker = GitLinker()
+    started = record(repository)
+    for message in (
+        f"right\n\n{TRAILER}: {RUN_ID}",
+        f"longer\n\n{TRAILER}: {RUN_ID}-duplicate-0a1b2c3d",
+        f"it is not '{TRAILER}: {RUN_ID}'",
+    ):
+        git(repository, "commit", "--allow-empty", "-m", message)
+    expected = subprocess.run(
+        ["git", "rev-parse", "HEAD~2"], cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+    found = linker.telemetry_run_ended(
+        record(
+            repository,
+            "ended",
+            start_time=started.timestamp,
+            end_time=time_text(datetime.now(timezone.utc)),
+        )
+    )
+
+    assert found is not None
+    assert found["git_commit_hash"] == expected
+
+
+@needs_git
+def test_a_detached_head_has_no_branch(repository):
+    """
+    The repository is known all the same.
+    """
+    git(repository, "commit", "--allow-empty", "-m", "x")
+    git(repository, "checkout", "--detach")
+
+    assert GitLinker().telemetry_run_started(record(repository)) == {"git_repo": "thing"}
+
+
+@needs_git
+def test_a_linked_working_tree_is_a_place_of_its_own(repository, tmp_path_factory):
+    """
+    It has its own branch, and a commit made there is found.
+    """
+    tree = tmp_path_factory.mktemp("trees") / "tree"
+    git(repository, "commit", "--allow-empty", "-m", "x")
+    git(repository, "worktree", "add", "-b", "other", str(tree))
+    linker = GitLinker()
+    started = record(tree)
+    said = linker.telemetry_run_started(started)
+    git(tree, "commit", "--allow-empty", "-m", f"work\n\n{TRAILER}: {RUN_ID}")
+    found = linker.telemetry_run_ended(
+        record(
+            tree,
+            "ended",
+            start_time=started.timestamp,
+            end_time=time_text(datetime.now(timezone.utc)),
+        )
+    )
+
+    assert said == {"git_repo": "thing", "git_branch": "other", "git_run_tag": "thing/other"}
+    assert found is not None
+
+
+@needs_git
 def test_a_repository_made_during_the_run_is_found(tmp_path):
     """
     That there was none when the run began is nothing to go by when it has ended.
@@ -143,6 +209,7 @@ def test_what_is_no_place_or_time_is_passed_over(tmp_path, fields):
         ("https://user:word@example.com/team/thing.git", "thing"),
         ("git@example.com:team/thing.git", "thing"),
         ("/srv/thing/", "thing"),
+        ("user:word@example.com", "example.com"),
         ("", None),
     ],
 )
