@@ -87,7 +87,7 @@ def test_ctrl_c_at_any_line_leaves_nothing_half_done(tmp_path):
     counts = answer["stats"]["status_counts"]
     assert answer["lines"] > 100
     assert len(answer["left"]) <= 1
-    assert counts["success"] + counts["cancelled"] > counts["running"] * 5
+    assert counts["success"] + counts.get("cancelled", 0) > counts.get("running", 0) * 5
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer signals")

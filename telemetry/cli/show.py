@@ -140,7 +140,9 @@ def _events(session: Session, events: list[Row], count: Optional[int]) -> list[s
         return []
     shown = events if count is None else events[len(events) - min(count, len(events)) :]
     some = "" if len(shown) == len(events) else f", the last {len(shown)}"
-    title = session.screen.style(f"{len(events)} events{some}", "title")
+    title = session.screen.style(
+        f"{len(events)} {'event' if len(events) == 1 else 'events'}{some}", "title"
+    )
     return ["", title, *(event_lines.table(session, shown)[1:] if shown else [])]
 
 
