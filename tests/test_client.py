@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import gc
 import os
 import re
 import sqlite3
@@ -505,33 +504,43 @@ def test_arguments_and_results_only_when_asked_for(client):
     ] == [("result", 1)]
 
 
-def test_an_event_may_come_from_a_destructor(client):
+DESTRUCTORS = """
+import gc, sys
+from telemetry import TelemetryClient
+
+class Noisy:
+    def __init__(self, run):
+        self.run, self.self = run, self
+    def __del__(self):
+        self.run.log_event("collected")
+
+client = TelemetryClient(base_dir=sys.argv[1])
+with client.track_run("my_agent", "job") as ctx:
+    gc.set_threshold(1)
+    for number in range(200):
+        Noisy(ctx)
+        ctx.log_event("step", {"number": number})
+    gc.set_threshold(700)
+    gc.collect()
+# One that came in the middle of opening the file has waited in memory.
+print(client.flush(20))
+"""
+
+
+def test_an_event_may_come_from_a_destructor(client, tmp_path):
     """
     Garbage collection in the middle of a record records too.
     """
+    done = subprocess.run(
+        [sys.executable, "-c", DESTRUCTORS, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
 
-    class Noisy:
-        def __init__(self, run):
-            self.run, self.self = run, self
-
-        def __del__(self):
-            self.run.log_event("collected")
-
-    old = gc.get_threshold()
-    with client.track_run("my_agent", "job") as ctx:
-        try:
-            gc.set_threshold(1)
-            for number in range(200):
-                Noisy(ctx)
-                ctx.log_event("step", {"number": number})
-        finally:
-            gc.set_threshold(*old)
-        gc.collect()
-
-    # One that came in the middle of opening the file has waited in memory.
-    assert client.flush(20)
     recorded = records(client)
     kinds = [r.event_type for r in recorded]
+    assert (done.stdout, done.stderr) == ("True\n", "")
     assert kinds.count("step") == 200
     assert kinds.count("collected") == 200
     assert len({r.id for r in recorded}) == len(recorded)

@@ -9,7 +9,6 @@ is out of order, and loses no record.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable, Optional
 
@@ -19,6 +18,7 @@ from telemetry.model.errors import (
     PermanentSinkError,
     TransientSinkError,
 )
+from telemetry.runtime.chance import chance
 from telemetry.runtime.cursors import NOWHERE, CursorStore
 from telemetry.runtime.deadletters import DeadLetters, describe
 from telemetry.runtime.natives import is_main_thread
@@ -178,7 +178,7 @@ class _Bisection:
         """
         Look for a record that the sink does take, among a few of them.
         """
-        sample = random.sample(list(records), min(SAMPLE_RECORDS, len(records)))
+        sample = chance.sample(list(records), min(SAMPLE_RECORDS, len(records)))
         return any(self._succeeds([record]) for record in sample)
 
     def _split(self, records: Batch) -> None:

@@ -9,10 +9,10 @@ passed by, once the file's time stamp, which a leader renews, is older than a le
 from __future__ import annotations
 
 import os
-import random
 import time
 from typing import TYPE_CHECKING
 
+from telemetry.runtime.chance import chance
 from telemetry.runtime.locks import RecordLock
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Leadership:
         """
         Return how long to wait before the next claim.
         """
-        wait_s = random.uniform(MIN_RETRY_S, MAX_RETRY_S)  # noqa: S311 (jitter, not a secret)
+        wait_s = chance.uniform(MIN_RETRY_S, MAX_RETRY_S)
         return min(wait_s, self.lease_s)
 
     def _try(self, lock: RecordLock) -> bool:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Optional
 
+from telemetry.runtime.chance import chance
+
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
 
@@ -109,11 +111,10 @@ class Outage:
         Args:
             retry_after_s: The sink's own wish, which replaces the backoff.
         """
-        from backoff import full_jitter
-
         if self._waits is None:
             self._waits = _waits()
-        wait = full_jitter(next(self._waits))
+        # Full jitter, as `backoff.full_jitter` has it, but not from the generator of the agent.
+        wait = chance.uniform(0, next(self._waits))
         if retry_after_s is not None:
             wait = retry_after_s
         self.until = time.monotonic() + max(MIN_RETRY_S, wait)

@@ -156,10 +156,7 @@ class Recorder:
                 values.update(accepted)
             said = encode_part({**run.values, **values})
         else:
-            said = (
-                f',"status":"{outcome.word}","end_time":"{end_time}"'
-                f',"duration_ms":{elapsed_ms}'
-            )
+            said = f',"status":"{outcome.word}","end_time":"{end_time}","duration_ms":{elapsed_ms}'
         self._emitter.change_at(now, end_time, _ENDED, run.part, run.opening + said)
 
     def end_elsewhere(

@@ -280,7 +280,9 @@ def test_a_command_uses_memory_and_time(telemetry):
     telemetry("run", "--", "true")
     _, _, small = _recorded(telemetry)
 
-    assert 200_000_000 < large["peak_memory_bytes"] < 400_000_000
+    # Where this test's own process is larger than that, only a bound is known.
+    peak_bytes = large.get("peak_memory_bytes") or large["peak_memory_below_bytes"]
+    assert peak_bytes > 200_000_000
     assert large["cpu_user_s"] + large["cpu_system_s"] > 0
     assert {"peak_memory_bytes", "peak_memory_below_bytes"} & set(small)
 
