@@ -131,16 +131,18 @@ class Reader:
             return self.runs(limit=1)
         if not name:
             return []
+        values = {"name": name, "limit": limit}
         exact = self._all(
-            f"{_RUNS} WHERE event_id = ?1 OR run_id = ?1{_NEWEST_FIRST} LIMIT ?2", [name, limit]
+            f"{_RUNS} WHERE event_id = :name OR run_id = :name{_NEWEST_FIRST} LIMIT :limit", values
         )
         if exact:
             return exact
         ends = " OR ".join(
-            f"substr({column}, 1, length(?1)) = ?1 OR substr({column}, -length(?1)) = ?1"
+            f"substr({column}, 1, length(:name)) = :name"
+            f" OR substr({column}, -length(:name)) = :name"
             for column in ("event_id", "run_id")
         )
-        return self._all(f"{_RUNS} WHERE {ends}{_NEWEST_FIRST} LIMIT ?2", [name, limit])
+        return self._all(f"{_RUNS} WHERE {ends}{_NEWEST_FIRST} LIMIT :limit", values)
 
     def by_event_id(self, event_id: str) -> Optional[Row]:
         """
