@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from telemetry.client import RunContext, TelemetryClient
+    from telemetry.client import TelemetryClient
     from telemetry.config import TelemetryConfig
     from telemetry.hookspecs import hookimpl
     from telemetry.model.run import SCHEMA_VERSION, Run, Status
+    from telemetry.run_context import RunContext
     from telemetry.tracking import current_run, in_context, tracked_run
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RunContext": "telemetry.client",
+    "RunContext": "telemetry.run_context",
     "TelemetryClient": "telemetry.client",
     "TelemetryConfig": "telemetry.config",
     "hookimpl": "telemetry.hookspecs",

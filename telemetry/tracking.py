@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, overl
 from telemetry.runtime.context import current_context
 
 if TYPE_CHECKING:
-    from telemetry.client import RunContext, TelemetryClient
+    from telemetry.client import TelemetryClient
+    from telemetry.run_context import RunContext
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DISABLED_VALUES = frozenset({"1", "true", "yes", "on"})

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from telemetry.client import RunContext, TelemetryClient
+    from telemetry.client import TelemetryClient
+    from telemetry.run_context import RunContext
 
 #: How far up cloudpickle is looked for among the callers of a reduction.
 _FRAMES_TO_CLOUDPICKLE = 4

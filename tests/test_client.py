@@ -18,6 +18,7 @@ import pytest
 
 from telemetry import TelemetryClient, current_run, in_context, tracked_run
 from telemetry.model.codec import decode_lines
+from telemetry.model.ids import run_id_problem
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-my_agent-[0-9a-f]{8}")
 
@@ -104,7 +105,9 @@ class Unsayable:
     __repr__ = __bool__ = __str__
 
 
-@pytest.mark.parametrize("name", ["", None, 7, "\ud800", "x" * 100_000, Unsayable()], ids=type)
+@pytest.mark.parametrize(
+    "name", ["", None, 7, "\ud800", "x" * 100_000, "a/b\\c\0", Unsayable()], ids=type
+)
 def test_no_agent_name_stops_the_recording(client, name):
     """
     Whatever the agent calls itself, its run is recorded.
@@ -113,6 +116,7 @@ def test_no_agent_name_stops_the_recording(client, name):
     client.end_run(run_id)
 
     assert rows(client)[run_id]["status"] == "success"
+    assert run_id_problem(run_id) == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are no text")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from telemetry.cli.children.posix import PosixChild
     from telemetry.cli.children.windows import ThreadedChild
-    from telemetry.client import RunContext
+    from telemetry.run_context import RunContext
 
     Child = Union[PosixChild, ThreadedChild]
 

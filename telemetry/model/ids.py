@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Longest run id that a caller may bring along, in characters.
 MAX_RUN_ID_LENGTH = 255
+#: Longest name of an agent in a run id: with the stamp and the digits it stays a good one.
+MAX_NAME_LENGTH = 200
 _FORBIDDEN_IN_RUN_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
 _POOL_BYTES = 4096
 
@@ -116,6 +118,13 @@ def new_run_id(agent_name: str, time_text: str) -> str:
 @functools.lru_cache(maxsize=16)
 def _stamp(second_text: str) -> str:
     return second_text.replace("-", "").replace(":", "")
+
+
+def name_in_run_id(agent_name: str) -> str:
+    """
+    Return an agent's name as a run id may hold it: as given, unless `run_id_problem` would object.
+    """
+    return _FORBIDDEN_IN_RUN_ID.sub("_", agent_name[:MAX_NAME_LENGTH])
 
 
 def run_id_problem(run_id: object) -> str:

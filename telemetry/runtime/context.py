@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from telemetry.client import RunContext
+    from telemetry.run_context import RunContext
 
 _current: ContextVar[Optional[RunContext]] = ContextVar("telemetry_run", default=None)
 

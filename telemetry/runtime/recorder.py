@@ -47,8 +47,8 @@ _CLEANED_KINDS = frozenset({Kind.TEXT, Kind.JSON})
 
 UNNAMED = "unnamed"
 
-#: What all runs of one agent, job, trigger and directory say alike: the agent's name as it is
-#: stored, and the fields as they stand in a line.
+#: What all runs of one agent, job, trigger and directory say alike: the agent's name as it stands
+#: in a run id, and the fields as they stand in a line.
 Opening = tuple[str, str]
 _STARTED = Change.STARTED.value
 _UPDATED = Change.UPDATED.value
@@ -106,13 +106,13 @@ class Recorder:
         trace_id = trace_id or event_id.replace("-", "")
         directory = _work_dir()
         try:
-            stored_name, shared = self._openings[agent_name, job_type, trigger_type, directory]
+            name, shared = self._openings[agent_name, job_type, trigger_type, directory]
         except (KeyError, TypeError):
-            stored_name, shared = self._opening(agent_name, job_type, trigger_type, directory)
+            name, shared = self._opening(agent_name, job_type, trigger_type, directory)
         opening = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"'
         if parent_run_id:
             opening = f'{opening},"parent_run_id":{encode_text(parent_run_id)}'
-        run_id = run_id or ids.new_run_id(stored_name, start_time)
+        run_id = run_id or ids.new_run_id(name, start_time)
         part = identity(event_id, run_id)
         run = OpenRun(event_id, run_id, trace_id, part, opening, now, time.monotonic_ns())
         opened = f'{opening},"status":"running"'
@@ -224,7 +224,7 @@ class Recorder:
         for name in ("agent_name", "job_type"):
             accepted[name] = accepted[name] or UNNAMED
         said = {name: value for name, value in accepted.items() if value is not None}
-        opening = (str(said["agent_name"]), encode_part(said))
+        opening = (ids.name_in_run_id(str(said["agent_name"])), encode_part(said))
         if all(isinstance(name, str) for name in key[:3]):
             if len(self._openings) >= _MAX_CACHED_OPENINGS:
                 self._openings = {}

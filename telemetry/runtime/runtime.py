@@ -127,7 +127,9 @@ class Runtime:
         Return a run that nothing is known of, for an agent whose start could not be recorded.
         """
         now = self.emitter.clock.now_us()
-        run_id = f"error-{ids.new_run_id(agent_name, self.emitter.clock.text(now))}"
+        run_id = (
+            f"error-{ids.new_run_id(ids.name_in_run_id(agent_name), self.emitter.clock.text(now))}"
+        )
         return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
 
     def notice(self, key: str, message: str) -> None:

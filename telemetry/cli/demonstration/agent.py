@@ -18,7 +18,8 @@ from telemetry.cli.demonstration.sampling import Sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telemetry.client import RunContext, TelemetryClient
+    from telemetry.client import TelemetryClient
+    from telemetry.run_context import RunContext
 
 AGENT = "code-reader"
 

@@ -17,8 +17,8 @@ import attrs
 import telemetry
 
 if TYPE_CHECKING:
-    from telemetry.client import RunContext
     from telemetry.config import TelemetryConfig
+    from telemetry.run_context import RunContext
 
 #: Events that the child must have been told are recorded before it is killed.
 EVENTS_BEFORE_KILL = 25
