@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import struct
+import sys
 import time
 
 import pytest
@@ -114,7 +115,12 @@ def test_ctrl_c_interrupts_the_command(on_terminal, telemetry):
     """
     Ctrl+C ends the command, not its record: the run is cancelled and 130 passed on.
     """
-    terminal = on_terminal("echo ready; sleep 60; echo never")
+    # Not a shell's own `sleep`: a shell that is about to start it may swallow the signal.
+    program = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "print('ready', flush=True); time.sleep(60); print('never')"
+    )
+    terminal = on_terminal(f'exec {sys.executable} -c "{program}"')
     terminal.wait_for(b"ready")
     terminal.type(b"\x03")
 
