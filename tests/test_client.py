@@ -19,6 +19,7 @@ import pytest
 from telemetry import TelemetryClient, current_run, in_context, tracked_run
 from telemetry.model.codec import decode_lines
 from telemetry.model.ids import run_id_problem
+from telemetry.runtime import notices
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-my_agent-[0-9a-f]{8}")
 
@@ -257,6 +258,21 @@ def test_a_status_is_understood_as_people_spell_it(client, given, stored):
     client.end_run(run_id, status=given)
 
     assert rows(client)[run_id]["status"] == stored
+
+
+def test_the_log_level_silences_warnings(tmp_path, monkeypatch, capfd):
+    """
+    With TELEMETRY_LOG_LEVEL=ERROR a warning is not said, and all else is as before.
+    """
+    monkeypatch.setenv("TELEMETRY_LOG_LEVEL", "ERROR")
+    client = TelemetryClient(base_dir=tmp_path)
+    with client.track_run("my_agent", "job", items_discoverd=4) as ctx:
+        pass
+
+    assert rows(client)[ctx.run_id]["status"] == "success"
+    assert capfd.readouterr().err == ""
+    client.close()
+    notices.set_level("WARNING")
 
 
 def test_a_second_end_changes_nothing(client, capfd):

@@ -34,7 +34,7 @@ class Retired(NamedTuple):
 
 _JOURNAL_IS_BUFFER = Retired("the journal is the buffer, and TELEMETRY_NDJSON_DIR is its place")
 _BATCHES = Retired("sinks follow the journal at once, in batches of TELEMETRY_BATCH_SIZE")
-_WAITING = Retired("TELEMETRY_DB_BUSY_TIMEOUT_MS is how long a locked database is waited for")
+_WAITING = Retired("the agent never waits for the database, and the worker retries for ever")
 _SHEETS = Retired("METRICS_API_URL is the remote endpoint of every kind", frozenset({"false"}))
 
 RETIRED: Mapping[str, Retired] = {
@@ -55,6 +55,7 @@ RETIRED: Mapping[str, Retired] = {
     "TELEMETRY_BUFFER_MAX_AGE_HOURS": _JOURNAL_IS_BUFFER,
     "TELEMETRY_SYNC_INTERVAL_SECONDS": _BATCHES,
     "TELEMETRY_SYNC_BATCH_SIZE": _BATCHES,
+    "TELEMETRY_DB_BUSY_TIMEOUT_MS": _WAITING,
     "TELEMETRY_DB_CONNECT_TIMEOUT_SECONDS": _WAITING,
     "TELEMETRY_DB_MAX_RETRIES": _WAITING,
     "TELEMETRY_DB_RETRY_BASE_DELAY_SECONDS": _WAITING,

@@ -113,16 +113,6 @@ class TelemetryConfig:
             "Nothing that a process does, not even kill -9, takes anything.",
         ),
     )
-    db_busy_timeout_ms: int = attrs.field(
-        default=30_000,
-        metadata=setting(
-            "TELEMETRY_DB_BUSY_TIMEOUT_MS",
-            rule=Integer(0, 2**31 - 1),
-            group=Group.STORAGE,
-            unit="ms",
-            help="How long a database that another process has locked is waited for.",
-        ),
-    )
     agent_owner: Optional[str] = attrs.field(
         default=None,
         metadata=setting(

@@ -26,7 +26,7 @@ from telemetry.runtime.followers import Followers
 from telemetry.runtime.forks import on_fork_in_child
 from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
-from telemetry.runtime.notices import notice
+from telemetry.runtime.notices import notice, set_level
 from telemetry.runtime.observers import ObserverSink
 from telemetry.runtime.openruns import OpenRun, OpenRuns
 from telemetry.runtime.places import usable
@@ -52,6 +52,7 @@ class Runtime:
 
     def __init__(self, config: TelemetryConfig, plugins: Sequence[object] = ()) -> None:
         self.config = usable(config)
+        set_level(self.config.log_level)
         for problem in self.config.problems:
             notice(f"config:{problem}", problem)
         self.runs = OpenRuns()

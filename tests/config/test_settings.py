@@ -32,7 +32,6 @@ EXAMPLES = {
     "db_path": ("/srv/t/db/x.sqlite", Path("/srv/t/db/x.sqlite")),
     "ndjson_dir": ("/srv/journal", Path("/srv/journal")),
     "fsync": ("ALWAYS", "always"),
-    "db_busy_timeout_ms": ("5", 5),
     "agent_owner": (" Data Team ", "Data Team"),
     "environment": ("production", "production"),
     "disabled": ("1", True),
