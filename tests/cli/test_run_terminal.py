@@ -44,12 +44,12 @@ class Terminal:
         """
         os.write(self._fd, keys)
 
-    def wait_for(self, words):
+    def wait_for(self, words, *, after=b""):
         """
-        Read until words are on the screen.
+        Read until words are on the screen, behind others.
         """
         deadline = time.monotonic() + TIMEOUT_S
-        while words not in self.screen:
+        while after not in self.screen or words not in self.screen[self.screen.find(after) :]:
             assert time.monotonic() < deadline, self.screen
             assert self._read(), self.screen
 
@@ -176,7 +176,7 @@ def test_ctrl_z_stops_both_and_fg_goes_on(telemetry):
     terminal.wait_for(b"again\r\nagain")
     terminal.type(b"\x04")
     # A shell drops what was typed before its prompt.
-    terminal.wait_for(b"bye\r\n$ ")
+    terminal.wait_for(b"$ ", after=b"\nbye")
     terminal.type(b"exit\r")
 
     assert terminal.end() == 0

@@ -66,13 +66,15 @@ class PosixChild:
         try:
             while self._ending is None:
                 self._pump.turn()
+            self._pump.drop_keyboard()
+            # Its last words, while the terminal still passes newlines on as they are.
+            for _ in range(_LAST_TURNS):
+                if not self._pump.turn(0):
+                    break
         finally:
             self._pump.drop_keyboard()
             if self._raw is not None:
                 self._raw.leave()
-        for _ in range(_LAST_TURNS):
-            if not self._pump.turn(0):
-                break
         return self._ending
 
     def drain(self) -> None:
