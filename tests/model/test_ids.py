@@ -13,6 +13,7 @@ from telemetry.model import ids
 from telemetry.model.ids import (
     MAX_RUN_ID_LENGTH,
     Clock,
+    name_in_run_id,
     new_event_id,
     new_run_id,
     new_writer,
@@ -206,3 +207,20 @@ def test_the_clock_tells_both_at_once():
         (5001, "1970-01-01T00:00:00.005001Z"),
         (7000, "1970-01-01T00:00:00.007000Z"),
     ]
+
+
+def test_a_run_id_that_utf_8_cannot_hold_is_refused():
+    """
+    A lone surrogate has no bytes; any other letter is welcome.
+    """
+    assert run_id_problem("a\ud800") == "must be text that UTF-8 can hold"
+    assert run_id_problem("läuft") == ""
+
+
+def test_an_agents_name_makes_a_good_run_id():
+    """
+    What a run id may not hold is replaced, what is too long is cut, all else stands as given.
+    """
+    assert name_in_run_id("a/b\\c\0") == "a_b_c_"
+    assert name_in_run_id("my agent") == "my agent"
+    assert run_id_problem(f"20261122T004217Z-{name_in_run_id('x' * 999)}-0a1b2c3d") == ""
