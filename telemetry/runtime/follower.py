@@ -263,9 +263,8 @@ class Follower:
             self._wait(remaining)
             return
         self._tried = self.requests.asked
-        if self._was_woken and not self.requests.is_open:
-            self._wait(LINGER_S)
-        self._was_woken = False
+        if self._was_woken:
+            self._linger()
         self._deliver_ring()
         was_leader = self.leadership.is_leader
         may_work = self.leadership.may_work()
@@ -276,6 +275,19 @@ class Follower:
             self._work(is_guest=not may_work)
         else:
             self._look_on()
+
+    def _linger(self) -> None:
+        """
+        Let the burst that woke this follower go on, unless somebody waits for it.
+
+        Not idle any more, so that no ring wakes it again; a token that was on its way does not end
+        the wait either.
+        """
+        self._was_woken = False
+        self.state = State.WORKING
+        until = time.monotonic() + LINGER_S
+        while not (self.requests.is_open or self._is_stopping) and time.monotonic() < until:
+            self._wait(until - time.monotonic())
 
     def _aim(self) -> None:
         """
