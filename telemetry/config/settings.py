@@ -332,7 +332,18 @@ class TelemetryConfig:
             "TELEMETRY_API_URL",
             rule=Url(),
             group=Group.SERVICE,
-            help="Where the dashboard and the command line find the service.",
+            help="Where the dashboard and the command line find the service. Where it is set, "
+            "every record is shipped there too.",
+        ),
+    )
+    api_token: Secret = attrs.field(
+        default=Secret(),
+        metadata=setting(
+            "TELEMETRY_API_TOKEN",
+            "TELEMETRY_API_AUTH_TOKEN",
+            rule=Password(),
+            group=Group.SERVICE,
+            help="Token that this process shows to the service.",
         ),
     )
     api_host: str = attrs.field(
@@ -369,7 +380,67 @@ class TelemetryConfig:
             "TELEMETRY_API_AUTH_TOKEN",
             rule=Password(),
             group=Group.SERVICE,
-            help="The service's bearer token.",
+            help="A token with every scope, beside those of `telemetry token`; once set, the "
+            "service asks for a token.",
+        ),
+    )
+    api_allow_unauthenticated: bool = attrs.field(
+        default=False,
+        metadata=setting(
+            "TELEMETRY_API_ALLOW_UNAUTHENTICATED",
+            rule=Flag(),
+            group=Group.SERVICE,
+            safe=False,
+            help="Whether the service may listen beyond this machine without asking for tokens.",
+        ),
+    )
+    api_allowed_hosts: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_API_ALLOWED_HOSTS",
+            rule=Names(),
+            group=Group.SERVICE,
+            help="Names by which clients may address the service, beside its own address and "
+            "those of this machine.",
+        ),
+    )
+    api_allowed_origins: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=setting(
+            "TELEMETRY_API_ALLOWED_ORIGINS",
+            rule=Names(),
+            group=Group.SERVICE,
+            help="Origins of web pages that may use the service, such as https://ops.example.",
+        ),
+    )
+    api_max_body_bytes: int = attrs.field(
+        default=16 << 20,
+        metadata=setting(
+            "TELEMETRY_API_MAX_BODY_BYTES",
+            rule=Integer(1024),
+            group=Group.SERVICE,
+            unit="bytes",
+            help="Largest body that the service takes, also after decompression.",
+        ),
+    )
+    api_request_timeout_s: float = attrs.field(
+        default=30.0,
+        metadata=setting(
+            "TELEMETRY_API_REQUEST_TIMEOUT_S",
+            rule=Number(0.1),
+            group=Group.SERVICE,
+            unit="s",
+            help="Time that one request may take, from its first byte to the answer.",
+        ),
+    )
+    api_max_connections: int = attrs.field(
+        default=1000,
+        metadata=setting(
+            "TELEMETRY_API_MAX_CONNECTIONS",
+            rule=Integer(1),
+            group=Group.SERVICE,
+            unit="connections",
+            help="Connections that the service keeps at once.",
         ),
     )
     rate_limit_enabled: bool = attrs.field(
