@@ -74,8 +74,14 @@ class Follower:
             self._config.batch_size,
             takes_events=getattr(self.sink, "takes_events", True),
         )
-        self.leadership = Leadership(state_dir, self.name, lease_s=self._shared.lease_s)
-        self._pace = Pace(self._shared.bell)
+        manners = self._shared.manners
+        self.leadership = Leadership(
+            state_dir,
+            self.name,
+            lease_s=manners.lease_s,
+            is_preferred=manners.is_preferred,
+        )
+        self._pace = Pace(self._shared.bell, manners.pause_factor)
         self._outage = Outage()
         self.boundary = Boundary(self.sink)
         self.requests = Requests()

@@ -21,12 +21,11 @@ import attrs
 from telemetry.runtime.doorbell import Doorbell
 from telemetry.runtime.follower import Follower
 from telemetry.runtime.forks import on_fork_in_child
-from telemetry.runtime.leadership import LEASE_S
 from telemetry.runtime.natives import patient_sleep, start_thread
 from telemetry.runtime.notices import notice
 from telemetry.runtime.restoring import Restoring
 from telemetry.runtime.ring import EmergencyRing, RingStats
-from telemetry.runtime.surroundings import FollowerStats, State, Surroundings
+from telemetry.runtime.surroundings import AGENT, FollowerStats, Manners, State, Surroundings
 from telemetry.runtime.syncing import Syncing
 from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher
 
@@ -50,6 +49,30 @@ class FollowersStats:
     is_started: bool
 
 
+@attrs.frozen
+class Ticket:
+    """
+    A request to one follower, for those who must not wait for it but may look.
+    """
+
+    _follower: Follower
+    _number: int
+
+    @property
+    def is_done(self) -> bool:
+        """
+        Return whether all that was in the journal when it was asked has reached the sink.
+        """
+        return self._follower.requests.has_answered(self._number)
+
+    @property
+    def is_refused(self) -> bool:
+        """
+        Return whether it is in vain: the sink wants to be left alone, or has no thread.
+        """
+        return self._follower.is_threadless or self._follower.requests.has_refused(self._number)
+
+
 class Followers:
     """
     The sinks of one process and base directory, each with its follower.
@@ -64,7 +87,7 @@ class Followers:
         config: TelemetryConfig,
         *,
         chore: Chore = NO_CHORE,
-        lease_s: float = LEASE_S,
+        manners: Manners = AGENT,
     ) -> None:
         self._journal = journal
         self._config = config
@@ -81,7 +104,7 @@ class Followers:
             sync=self._syncing.sync,
             on_idle=self._on_idle,
             crowd=self._crowd,
-            lease_s=lease_s,
+            manners=manners,
         )
         self._followers = tuple(Follower(sink, journal, config, shared) for sink in sinks)
         self._has_exit_hook = False
@@ -142,6 +165,20 @@ class Followers:
         deadline = time.monotonic() + timeout_s
         self.start()
         return self._restoring.restore() & self._deliver(deadline)
+
+    def ask(self, sink: str) -> Optional[Ticket]:
+        """
+        Ask one sink's follower for all that is in the journal now, without waiting.
+
+        Returns:
+            A ticket to look at; None where there is no such sink.
+        """
+        self._check_pid()
+        self.start()
+        for follower in self._followers:
+            if follower.name == sink:
+                return Ticket(follower, follower.requests.ask())
+        return None
 
     def catch_up(self, timeout_s: float) -> bool:
         """

@@ -3,7 +3,8 @@ Which of many processes drains a sink.
 
 A lock on ``state/drain-<sink>.lock`` keeps the others from doing the same work; it is only speed.
 What makes it right is that cursors are compared and set. So a leader that is stopped or stuck is
-passed by, once the file's time stamp, which a leader renews, is older than a lease.
+passed by, once the file's time stamp, which a leader renews, is older than a lease. A service is
+preferred: whoever else leads gives the sink up to it as soon as he looks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from telemetry.runtime.chance import chance
-from telemetry.runtime.locks import RecordLock
+from telemetry.runtime.locks import RecordLock, locked_by_another
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ LEASE_S = 30.0
 STAMP_EVERY_S = 5.0
 MIN_RETRY_S = 1.0
 MAX_RETRY_S = 5.0
-_LEADER, _DEPUTY = 0, 1
+_LEADER, _DEPUTY, _PREFERRED = 0, 1, 2
 
 
 class Leadership:
@@ -30,12 +31,16 @@ class Leadership:
     This process's claim on one sink.
     """
 
-    def __init__(self, state_dir: Path, sink: str, *, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self, state_dir: Path, sink: str, *, lease_s: float = LEASE_S, is_preferred: bool = False
+    ) -> None:
         self.path = state_dir / f"drain-{sink}.lock"
         #: A leader that shows nothing for so long is passed by.
         self.lease_s = lease_s
         self._leader = RecordLock(self.path, _LEADER)
         self._deputy = RecordLock(self.path, _DEPUTY)
+        self._preferred = RecordLock(self.path, _PREFERRED)
+        self._is_preferred = is_preferred
         self._stamped = 0.0
 
     @property
@@ -52,13 +57,24 @@ class Leadership:
         A file system without locks has no leaders: everybody works, and cursors keep it right.
         """
         try:
+            if self._is_preferred:
+                self._try(self._preferred)
+            elif locked_by_another(self.path, _PREFERRED):
+                return self._give_way()
             if self._try(self._leader):
                 self._deputy.release()
                 self.stamp()
                 return True
-            return self._is_stuck(1) and (self._try(self._deputy) or self._is_stuck(2))
+            return self._may_stand_in()
         except OSError:
             return True
+
+    def _give_way(self) -> bool:
+        """
+        Leave the sink to the one that is preferred; True if that one is stuck.
+        """
+        self._leader.release()
+        return self._may_stand_in()
 
     def stamp(self) -> None:
         """
@@ -77,7 +93,7 @@ class Leadership:
         """
         Let another process lead.
         """
-        for lock in (self._leader, self._deputy):
+        for lock in (self._leader, self._deputy, self._preferred):
             try:
                 lock.release()
             except OSError:
@@ -90,6 +106,9 @@ class Leadership:
         """
         wait_s = chance.uniform(MIN_RETRY_S, MAX_RETRY_S)
         return min(wait_s, self.lease_s)
+
+    def _may_stand_in(self) -> bool:
+        return self._is_stuck(1) and (self._try(self._deputy) or self._is_stuck(2))
 
     def _try(self, lock: RecordLock) -> bool:
         try:

@@ -18,10 +18,8 @@ from telemetry.runtime.chance import chance
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
 
-#: CPU time of one slice while the process records, and the pause after it as a multiple.
+#: CPU time of one slice while the process records, and the longest pause after it.
 SLICE_S = 0.002
-PAUSE_FACTOR = 40
-MIN_PAUSE_S = 0.02
 MAX_PAUSE_S = 1.0
 #: Nothing recorded for so long: the process is quiet.
 QUIET_S = 0.005
@@ -45,8 +43,9 @@ class Pace:
     `read_bytes` says how much to read for the next batch, `pause_s` how long to pause after it.
     """
 
-    def __init__(self, bell: Doorbell) -> None:
+    def __init__(self, bell: Doorbell, pause_factor: float) -> None:
         self._bell = bell
+        self._pause_factor = pause_factor
         self._polite_bytes = FIRST_READ_BYTES
         self._quiet_bytes = QUIET_READ_BYTES
         self._began = 0.0
@@ -75,7 +74,7 @@ class Pace:
             return
         wanted = int(self._polite_bytes * min(2.0, SLICE_S / max(used, 1e-6)))
         self._polite_bytes = max(MIN_READ_BYTES, min(wanted, QUIET_READ_BYTES))
-        self.pause_s = min(max(used * PAUSE_FACTOR, MIN_PAUSE_S), MAX_PAUSE_S)
+        self.pause_s = min(max(used, SLICE_S / 4) * self._pause_factor, MAX_PAUSE_S)
 
 
 class Outage:

@@ -33,6 +33,7 @@ from telemetry.runtime.places import usable
 from telemetry.runtime.plugins import Plugins
 from telemetry.runtime.processors import guarded_processors
 from telemetry.runtime.recorder import Recorder
+from telemetry.runtime.surroundings import AGENT, Manners
 from telemetry.runtime.watcher import Chore
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ class Runtime:
     releases.
     """
 
-    def __init__(self, config: TelemetryConfig, plugins: Sequence[object] = ()) -> None:
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        plugins: Sequence[object] = (),
+        *,
+        manners: Manners = AGENT,
+    ) -> None:
         self.config = usable(config)
         set_level(self.config.log_level)
         for problem in self.config.problems:
@@ -62,7 +69,7 @@ class Runtime:
         self.encoder = encoder
         sinks = [*self.plugins.sinks(self.config), *self._observing()]
         chore = Chore(self._tend, self.config.heartbeat_s / 2)
-        self.followers = Followers(sinks, self.journal, self.config, chore=chore)
+        self.followers = Followers(sinks, self.journal, self.config, chore=chore, manners=manners)
         self.emitter = Emitter(
             appending(self.journal, self.config.fsync),
             encoder,

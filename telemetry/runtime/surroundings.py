@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Callable
 
 import attrs
 
+from telemetry.runtime.leadership import LEASE_S
+
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
     from telemetry.runtime.ring import EmergencyRing
@@ -55,6 +57,26 @@ class FollowerStats:
     busy_s: float
 
 
+@attrs.frozen
+class Manners:
+    """
+    How the followers of a process behave towards the program, and towards other processes.
+    """
+
+    #: After a slice of work while the process records, a pause of so many times its length.
+    pause_factor: float
+    #: Whether other processes leave the sinks to this one.
+    is_preferred: bool
+    #: A leader that shows nothing for so long is passed by.
+    lease_s: float = LEASE_S
+
+
+#: The program has its own work, and hardly one of its calls should meet a follower.
+AGENT = Manners(pause_factor=40.0, is_preferred=False)
+#: Recording is all that a service does: what it has taken should soon be where it is read.
+SERVICE = Manners(pause_factor=2.0, is_preferred=True)
+
+
 @attrs.frozen(kw_only=True)
 class Surroundings:
     """
@@ -69,4 +91,4 @@ class Surroundings:
     on_idle: Callable[[], None]
     #: Returns how many followers are at work.
     crowd: Callable[[], int]
-    lease_s: float
+    manners: Manners

@@ -6,11 +6,12 @@ import threading
 import time
 from pathlib import Path
 
+import attrs
 import pytest
 
 from telemetry.model.errors import PausedSinkError, PermanentSinkError, TransientSinkError
 from telemetry.runtime.leadership import Leadership
-from telemetry.runtime.surroundings import State
+from telemetry.runtime.surroundings import AGENT, State
 from telemetry_plugins.sqlite import SqliteSink
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -134,6 +135,39 @@ def test_flush_waits_for_what_was_recorded_before_it(station, collector):
     finally:
         is_over.set()
         recorder.join()
+
+
+def test_one_sink_can_be_asked_without_waiting(station, collector, gate, eventually):
+    """
+    A ticket tells when one sink has what the journal had, whatever the others do.
+    """
+    sink, hanging = collector("quick"), collector("hanging", gate.hang)
+    followers = station.follow(sink, hanging)
+    ids = station.log(30)
+
+    ticket = followers.ask("quick")
+    eventually(lambda: ticket.is_done)
+    assert sink.ids == ids
+    assert not ticket.is_refused
+    assert not followers.ask("hanging").is_done
+    assert followers.ask("nobody") is None
+    gate.is_open.set()
+
+
+def test_who_cannot_deliver_refuses_a_ticket(station, collector, eventually):
+    """
+    Whoever waits for a ticket learns that it is in vain.
+    """
+
+    def refuse(batch):
+        raise PausedSinkError("no")
+
+    followers = station.follow(collector("paused", refuse))
+    station.log(1)
+
+    ticket = followers.ask("paused")
+    eventually(lambda: ticket.is_refused)
+    assert not ticket.is_done
 
 
 def test_followers_start_again_after_close(station, collector):
@@ -406,7 +440,7 @@ def test_a_stopped_leader_is_passed_by(stations, collector, eventually):
     station, sink = stations(), collector("x")
     stuck = Leadership(station.config.state_dir, "x")
     assert stuck.may_work()
-    followers = station.follow(sink, lease_s=0.05)
+    followers = station.follow(sink, manners=attrs.evolve(AGENT, lease_s=0.05))
     ids = station.log(5, followers)
 
     eventually(lambda: sink.ids == ids)

@@ -84,3 +84,36 @@ def test_the_next_claim_comes_at_a_random_time(tmp_path):
 
     assert len(waits) > 1
     assert all(1 <= wait <= 5 for wait in waits)
+
+
+def test_who_leads_gives_way_to_the_preferred(tmp_path):
+    """
+    A service that comes later leads from the leader's next look on, and until it goes.
+    """
+    agent = Leadership(tmp_path, "x")
+    service = Leadership(tmp_path, "x", is_preferred=True)
+
+    assert agent.may_work()
+    assert not service.may_work()
+    assert not agent.may_work()
+    assert service.may_work()
+    assert service.is_leader
+    service.release()
+    assert agent.may_work()
+    agent.release()
+
+
+def test_a_preferred_one_that_is_stuck_is_passed_by(tmp_path):
+    """
+    Preference is no right to stand in the way.
+    """
+    agent = Leadership(tmp_path, "x", lease_s=60)
+    service = Leadership(tmp_path, "x", lease_s=60, is_preferred=True)
+    assert service.may_work()
+    long_ago = time.time() - 90
+    os.utime(service.path, (long_ago, long_ago))
+
+    assert agent.may_work()
+    assert not agent.is_leader
+    agent.release()
+    service.release()
