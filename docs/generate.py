@@ -147,8 +147,20 @@ def commands() -> str:
         for name in cli.list_commands(group):
             command = cli.get_command(group, name)
             assert command is not None
-            pieces.append(_described(click.Context(command, group, name), shared))
+            pieces.extend(_described_all(click.Context(command, group, name), shared))
     return "\n".join([table(("Option", "Meaning"), _options(group)), *pieces])
+
+
+def _described_all(context: click.Context, shared: set[str]) -> Iterator[str]:
+    """
+    Yield a command's description, and those of the commands in it.
+    """
+    yield _described(context, shared)
+    if isinstance(context.command, click.Group):
+        for name, command in context.command.commands.items():
+            yield from _described_all(
+                click.Context(command, context, f"{context.info_name} {name}"), shared
+            )
 
 
 def _described(context: click.Context, shared: set[str]) -> str:

@@ -88,6 +88,7 @@ def tokens() -> list[str]:
         ("PM" + "AK-", (_HEX, 24), "-", (_HEX, 34)),
         ("pu" + "l-", (_HEX, 40)),
         ("NR" + "AK-", (_UPPER, 27)),
+        ("tl" + "m_", (_HEX, 12), "_", (_HEX, 64)),
         ("AGE-SEC" + "RET-KEY-1", (_UPPER, 58)),
         ("AT" + "ATT3x", (_WORD, 60)),
         ("123456789:A" + "A", (_WORD, 33)),

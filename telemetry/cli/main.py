@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "events": "telemetry.cli.events",
     "tail": "telemetry.cli.tail",
     "stats": "telemetry.cli.stats",
+    "token": "telemetry.cli.token",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",

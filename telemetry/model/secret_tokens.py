@@ -60,6 +60,7 @@ TOKENS = (
     Token("pulumi", "pul-", "[A-Za-z0-9]{32,}"),
     Token("new-relic", "NRAK-", "[A-Za-z0-9]{16,}"),
     Token("age", "AGE-SECRET-KEY-", "[A-Z0-9]{16,}", bounded=False),
+    Token("telemetry", "tlm_", "[A-Za-z0-9]{8,}_[A-Za-z0-9]{16,}", bounded=False),
     Token("sendgrid", "SG[.]", "[A-Za-z0-9_-]{16,}(?:[.][A-Za-z0-9_-]*)?"),
     Token("google-oauth", "ya29[.]", "[A-Za-z0-9_.-]{16,}"),
     Token("vault", "hv[sbr][.]", "[A-Za-z0-9_.-]{16,}"),
