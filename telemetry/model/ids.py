@@ -8,11 +8,10 @@ A record's id is its writer, drawn at random per process, and a number that coun
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +22,11 @@ MAX_RUN_ID_LENGTH = 255
 MAX_NAME_LENGTH = 200
 _FORBIDDEN_IN_RUN_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
 _POOL_BYTES = 4096
+#: "000" to "999": to look three digits up costs a fifth of formatting them.
+THREE_DIGITS = tuple(map("%03d".__mod__, range(1000)))
+MICROS = 1_000_000
+#: Above every count of milliseconds that a UUIDv7 can hold, so that `hex` writes all its digits.
+_ABOVE_MILLIS = 1 << 48
 
 
 class _Pool:
@@ -99,25 +103,21 @@ def new_event_id(now_us: int) -> str:
     Args:
         now_us: Microseconds since the epoch.
     """
-    millis = now_us // 1000
+    # "0x1", then twelve digits.
+    digits = hex(now_us // 1000 + _ABOVE_MILLIS)
     tail = next(_uuid_pool.texts, None) or _uuid_pool.refill()
-    return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}{tail}"
+    return f"{digits[3:11]}-{digits[11:]}{tail}"
 
 
-def new_run_id(agent_name: str, time_text: str) -> str:
+def new_run_id(agent_name: str, stamp: str) -> str:
     """
     Return a run id as the original's readers know it: stamp, agent, 8 hex digits.
 
     Args:
-        time_text: The time in ISO form, "2026-11-22T00:42:17.123456Z"; its second is taken.
+        stamp: The second, "20261122T004217".
     """
     tail = next(_run_id_pool.texts, None) or _run_id_pool.refill()
-    return f"{_stamp(time_text[:19])}Z-{agent_name}-{tail}"
-
-
-@functools.lru_cache(maxsize=16)
-def _stamp(second_text: str) -> str:
-    return second_text.replace("-", "").replace(":", "")
+    return f"{stamp}Z-{agent_name}-{tail}"
 
 
 def name_in_run_id(agent_name: str) -> str:
@@ -144,6 +144,19 @@ def run_id_problem(run_id: object) -> str:
     return ""
 
 
+class Second(NamedTuple):
+    """
+    A second since the epoch, and its texts: made once for all readings that fall into it.
+    """
+
+    first_us: int
+    #: "2026-11-22T00:42:17".
+    text: str
+    #: "20261122T004217", as run ids begin.
+    stamp: str
+    second: int
+
+
 class Clock:
     """
     Wall-clock time that never goes back within a process, with its text made cheaply.
@@ -152,53 +165,59 @@ class Clock:
     never fall.
     """
 
-    __slots__ = ("_cached", "_last_us", "_time_ns")
+    __slots__ = ("_known", "last_us", "time_ns")
 
     def __init__(self, time_ns: Callable[[], int] = time.time_ns) -> None:
-        self._time_ns = time_ns
-        self._last_us = 0
-        self._cached = (-1, "")
+        self.time_ns = time_ns
+        #: The last reading; who reads the time himself keeps this rising as `now_us` does.
+        self.last_us = 0
+        self._known = Second(-MICROS, "", "", -1)
 
     def now_us(self) -> int:
         """
         Return microseconds since the epoch, each reading above the one before.
         """
-        now = self._time_ns() // 1000
-        if now <= self._last_us:
-            now = self._last_us + 1
-        self._last_us = now
+        now = self.time_ns() // 1000
+        if now <= self.last_us:
+            now = self.last_us + 1
+        self.last_us = now
         return now
 
     def observe(self, other_us: int) -> None:
         """
         Let no later reading fall below a time that was seen elsewhere.
         """
-        self._last_us = max(self._last_us, other_us)
+        self.last_us = max(self.last_us, other_us)
 
-    def second_text(self, second: int) -> str:
+    def second_of(self, now_us: int) -> Second:
         """
-        Return a second as ISO text without zone, "2026-11-22T00:42:17".
+        Return the second that a time falls into.
         """
+        second = now_us // MICROS
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        self._cached = (second, text)
-        return text
+        stamp = text.replace("-", "").replace(":", "")
+        self._known = known = Second(second * MICROS, text, stamp, second)
+        return known
 
-    def read(self) -> tuple[int, str]:
+    def read(self) -> tuple[int, str, str, int]:
         """
-        Return the time as `now_us` and as `text` give it.
+        Return the time as `now_us` and as `text` give it, its second's stamp, and the second.
         """
-        now = self._time_ns() // 1000
-        if now <= self._last_us:
-            now = self._last_us + 1
-        self._last_us = now
-        second = now // 1_000_000
-        cached = self._cached
-        text = cached[1] if cached[0] == second else self.second_text(second)
-        return now, f"{text}.{now - second * 1_000_000:06d}Z"
+        now = self.time_ns() // 1000
+        if now <= self.last_us:
+            now = self.last_us + 1
+        self.last_us = now
+        first, text, stamp, second = self._known
+        micro = now - first
+        if not 0 <= micro < MICROS:
+            first, text, stamp, second = self.second_of(now)
+            micro = now - first
+        thousandths = THREE_DIGITS[micro // 1000]
+        return now, f"{text}.{thousandths}{THREE_DIGITS[micro % 1000]}Z", stamp, second
 
     def text(self, now_us: int) -> str:
         """
         Return a time as ISO 8601 in UTC with microseconds and Z.
         """
-        second, micro = divmod(now_us, 1_000_000)
-        return f"{self.second_text(second)}.{micro:06d}Z"
+        first, text, _, _ = self.second_of(now_us)
+        return f"{text}.{now_us - first:06d}Z"

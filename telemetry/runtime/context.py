@@ -8,19 +8,15 @@ one that it was entered in.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 if TYPE_CHECKING:
     from telemetry.run_context import RunContext
 
 _current: ContextVar[Optional[RunContext]] = ContextVar("telemetry_run", default=None)
-
-
-def current_context() -> Optional[RunContext]:
-    """
-    Return the innermost run of this context; None outside of any.
-    """
-    return _current.get()
+#: Return the innermost run of this context; None outside of any. The variable's own method: no call
+#: of ours around it.
+current_context: Callable[[], Optional[RunContext]] = _current.get
 
 
 def enter(run: Optional[RunContext]) -> Optional[RunContext]:

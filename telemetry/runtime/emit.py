@@ -17,17 +17,21 @@ from zlib import crc32
 import msgspec
 
 from telemetry.model.codec import escape_marker
-from telemetry.model.ids import Clock, forget_pools, new_writer
+from telemetry.model.ids import MICROS, THREE_DIGITS, Clock, forget_pools, new_writer
 from telemetry.model.records import FORMAT_VERSION, Change, RecordType
 from telemetry.runtime.forkmark import fork_mark
 
 if TYPE_CHECKING:
     from telemetry.model.payload import PayloadEncoder
+    from telemetry.runtime.doorbell import Doorbell
 
 _encode = msgspec.json.Encoder().encode
 #: Distinct event types whose bytes are kept ready; an agent that makes up more pays for encoding.
 _MAX_CACHED_TYPES = 512
 MAX_EVENT_TYPE_LENGTH = 255
+#: The two halves of a second's fraction as they stand in a line.
+_MILLIS = tuple(digits.encode() for digits in THREE_DIGITS)
+_LAST_MICROS = tuple(digits + b"Z" for digits in _MILLIS)
 COMMIT = RecordType.COMMIT.value
 
 Append = Callable[[bytes, int], bool]
@@ -38,14 +42,18 @@ class Emitter:
     Gives records their identity and writes them.
 
     Safe from any thread, from signal handlers and from destructors. ``refused`` takes each line
-    that the journal did not; ``written`` is called after each record and must cost next to nothing.
+    that the journal did not; the ``bell`` is rung after each record.
 
-    `event` is compiled once per writer: a closure over what never changes costs a tenth less than a
-    method that looks all of it up.
+    `event` and `record` are compiled once per writer: as closures over what never changes they cost
+    a fifth less than as methods that look all of it up.
     """
 
     #: Record what `log_event` was given: the run's two keys from `identity`, the type, the payload.
     event: Callable[[bytes, str, object], None]
+
+    #: Record anything else, at a time already read from the clock: the kind as `change` takes it,
+    #: the second and the time's text, the run's two keys, and the rest of the line in two parts.
+    record: Callable[[str, int, str, str, str, str], None]
 
     def __init__(
         self,
@@ -53,13 +61,13 @@ class Emitter:
         encoder: PayloadEncoder,
         *,
         refused: Callable[[bytes, int], None],
-        written: Callable[[], None],
+        bell: Doorbell,
         processors: Sequence[Callable[[str, Any], Any]] = (),
     ) -> None:
         self._append = append
         self._encoder = encoder
         self._refused = refused
-        self._written = written
+        self._bell = bell
         self._processors = tuple(processors)
         self.clock = Clock()
         self._event_types: dict[str, bytes] = {}
@@ -74,11 +82,8 @@ class Emitter:
         self._mark = fork_mark()
         self.writer = new_writer()
         self._number = itertools.count(1).__next__
-        self._heads = {
-            COMMIT: self._head('"commit"'),
-            **{change.value: self._head(f'"run","change":"{change.value}"') for change in Change},
-        }
         self.event = self._compile_event()
+        self.record = self._compile_record()
 
     def _head(self, record_type: str) -> str:
         """
@@ -87,14 +92,15 @@ class Emitter:
         return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'
 
     def _compile_event(self) -> Callable[[bytes, str, object], None]:
-        mark, number, clock, append = self._mark, self._number, self.clock, self._append
-        encode, processors, written = self._encoder.encode, self._processors, self._written
-        kinds = self._event_types
-        head, read_us = self._head('"event"').encode(), clock.now_us
-        stamp = (-1, b"")
+        mark, number, append, refused = self._mark, self._number, self._append, self._refused
+        encode, processors, kinds = self._encoder.encode, self._processors, self._event_types
+        bell, ring, clock, time_ns = self._bell, self._bell.ring, self.clock, self.clock.time_ns
+        head = self._head('"event"').encode()
+        # The second that is being written in: its first microsecond, its number, its text.
+        known = (-MICROS, -1, b"")
 
         def event(run_part: bytes, event_type: str, payload: object) -> None:
-            nonlocal stamp
+            nonlocal known
             if not mark[0]:
                 self.after_fork()
                 self.event(run_part, event_type, payload)
@@ -108,28 +114,67 @@ class Emitter:
                 kind = kinds[event_type]
             except (KeyError, TypeError):
                 kind = self._event_type(event_type)
-            now = read_us()
-            second = now // 1_000_000
-            # One reading of one name: another thread may put the next second's stamp there.
-            known = stamp
-            if known[0] != second:
-                text = f'","timestamp":"{clock.second_text(second)}.'
-                known = stamp = (second, text.encode())
-            body = b"%b%d%b%06dZ%b%b%b" % (
-                head,
-                number(),
-                known[1],
-                now - second * 1_000_000,
-                run_part,
-                kind,
-                data,
+            # `Clock.now_us`, without the call.
+            now = time_ns() // 1000
+            if now <= clock.last_us:
+                now = clock.last_us + 1
+            clock.last_us = now
+            # One reading of one name: another thread may put the next second there.
+            first, second, text = known
+            micro = now - first
+            if not 0 <= micro < MICROS:
+                begun = clock.second_of(now)
+                first, second, text = known = (
+                    begun.first_us,
+                    begun.second,
+                    f'","timestamp":"{begun.text}.'.encode(),
+                )
+                micro = now - first
+            body = b"".join(
+                (
+                    head,
+                    b"%d" % number(),
+                    text,
+                    _MILLIS[micro // 1000],
+                    _LAST_MICROS[micro % 1000],
+                    run_part,
+                    kind,
+                    data,
+                )
             )
             line = body + b',"crc":"%08x"}\n' % crc32(body)
             if not append(line, second):
-                self._refused(line, second)
-            written()
+                refused(line, second)
+            if not bell.is_rung:
+                ring()
 
         return event
+
+    def _compile_record(self) -> Callable[[str, int, str, str, str, str], None]:
+        mark, number, append, refused = self._mark, self._number, self._append, self._refused
+        bell, ring = self._bell, self._bell.ring
+        heads = {
+            COMMIT: self._head('"commit"'),
+            **{change.value: self._head(f'"run","change":"{change.value}"') for change in Change},
+        }
+
+        def record(  # noqa: PLR0913, PLR0917 (by position it costs less)
+            kind: str, second: int, time_text: str, run_part: str, fields: str, more: str
+        ) -> None:
+            if not mark[0]:
+                self.after_fork()
+                self.record(kind, second, time_text, run_part, fields, more)
+                return
+            body = (
+                f'{heads[kind]}{number()}","timestamp":"{time_text}{run_part}{fields}{more}'
+            ).encode()
+            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            if not append(line, second):
+                refused(line, second)
+            if not bell.is_rung:
+                ring()
+
+        return record
 
     def change(self, kind: str, run_part: str, fields: str) -> int:
         """
@@ -143,24 +188,15 @@ class Emitter:
         Returns:
             The record's time in microseconds since the epoch.
         """
-        now, time_text = self.clock.read()
-        self.change_at(now, time_text, kind, run_part, fields)
+        now, time_text, _, second = self.clock.read()
+        self.record(kind, second, time_text, run_part, fields, "")
         return now
 
     def change_at(self, now: int, time_text: str, kind: str, run_part: str, fields: str) -> None:
         """
         Record as `change` does, at a time already read from the clock.
         """
-        if not self._mark[0]:
-            self.after_fork()
-        body = (
-            f'{self._heads[kind]}{self._number()}","timestamp":"{time_text}{run_part}{fields}'
-        ).encode()
-        line = body + b',"crc":"%08x"}\n' % crc32(body)
-        second = now // 1_000_000
-        if not self._append(line, second):
-            self._refused(line, second)
-        self._written()
+        self.record(kind, now // MICROS, time_text, run_part, fields, "")
 
     def _event_type(self, event_type: object) -> bytes:
         """

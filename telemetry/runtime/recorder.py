@@ -7,14 +7,14 @@ is cleaned here once, so that everything behind it holds plain, bounded, scrubbe
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Optional
+from os import getcwd
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from telemetry.model import ids
+from telemetry.model.ids import name_in_run_id, new_event_id, new_run_id
 from telemetry.model.outcomes import Outcome
 from telemetry.model.records import Change
 from telemetry.model.run import (
@@ -48,8 +48,8 @@ _CLEANED_KINDS = frozenset({Kind.TEXT, Kind.JSON})
 UNNAMED = "unnamed"
 
 #: What all runs of one agent, job, trigger and directory say alike: the agent's name as it stands
-#: in a run id, and the fields as they stand in a line.
-Opening = tuple[str, str]
+#: in a run id, whether such an id stands in JSON as it is, and the fields as they stand in a line.
+Opening = tuple[str, bool, str]
 _STARTED = Change.STARTED.value
 _UPDATED = Change.UPDATED.value
 _ENDED = Change.ENDED.value
@@ -70,6 +70,8 @@ class Recorder:
         self._encoder = encoder
         self._origin = dict(origin)
         self._openings: dict[tuple[Any, ...], Opening] = {}
+        #: The run that the last one was nested in, and how its field stands in a line.
+        self._nested = ("", "")
         #: What an opening says; a caller that says otherwise is heard.
         self._opening_names = frozenset(
             {*origin, "agent_name", "job_type", "trigger_type", "pid", "work_dir"}
@@ -101,25 +103,34 @@ class Recorder:
             trace_id: The trace it belongs to; empty to begin one.
         """
         emitter = self._emitter
-        now, start_time = emitter.clock.read()
-        event_id = ids.new_event_id(now)
-        trace_id = trace_id or event_id.replace("-", "")
-        directory = _work_dir()
+        now, start_time, stamp, second = emitter.clock.read()
         try:
-            name, shared = self._openings[agent_name, job_type, trigger_type, directory]
+            directory = getcwd()  # noqa: PTH109 (a Path costs four times as much)
+        except OSError:  # the directory was removed under the agent
+            directory = None
+        try:
+            opening = self._openings[agent_name, job_type, trigger_type, directory]
         except (KeyError, TypeError):
-            name, shared = self._opening(agent_name, job_type, trigger_type, directory)
-        opening = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"'
-        if parent_run_id:
-            opening = f'{opening},"parent_run_id":{encode_text(parent_run_id)}'
-        run_id = run_id or ids.new_run_id(name, start_time)
-        part = identity(event_id, run_id)
-        run = OpenRun(event_id, run_id, trace_id, part, opening, now, time.monotonic_ns())
-        opened = f'{opening},"status":"running"'
+            opening = self._opening(agent_name, job_type, trigger_type, directory)
+        name, is_plain, shared = opening
+        nested = self._nested
+        if nested[0] != parent_run_id:
+            nested = self._nested = _nested_in(parent_run_id)
+        event_id = new_event_id(now)
+        trace_id = trace_id or event_id.replace("-", "")
+        if is_plain and not run_id:
+            run_id = new_run_id(name, stamp)
+            part = f'","event_id":"{event_id}","run_id":"{run_id}"'
+        else:
+            run_id = run_id or new_run_id(name, stamp)
+            part = identity(event_id, run_id)
+        said = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"{nested[1]}'
+        run = OpenRun(event_id, run_id, trace_id, part, said, now, monotonic_ns())
+        more = ',"status":"running"'
         if fields:
             self._hold(run, self._accept_all(fields, run.values))
-            opened = f'{run.opening},"status":"running"{encode_part(run.values)}'
-        emitter.change_at(now, start_time, _STARTED, part, opened)
+            more = f"{more}{encode_part(run.values)}"
+        emitter.record(_STARTED, second, start_time, part, run.opening, more)
         return run
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
@@ -141,8 +152,9 @@ class Recorder:
         """
         Record the end of a run, with the whole run as it then stands.
         """
-        elapsed_ms = (time.monotonic_ns() - run.started_mono_ns) // 1_000_000
-        now, end_time = self._emitter.clock.read()
+        elapsed_ms = (monotonic_ns() - run.started_mono_ns) // 1_000_000
+        emitter = self._emitter
+        _, end_time, _, second = emitter.clock.read()
         if outcome.error_summary or fields or run.values:
             values: dict[str, Any] = {
                 "status": outcome.word,
@@ -157,7 +169,7 @@ class Recorder:
             said = encode_part({**run.values, **values})
         else:
             said = f',"status":"{outcome.word}","end_time":"{end_time}","duration_ms":{elapsed_ms}'
-        self._emitter.change_at(now, end_time, _ENDED, run.part, run.opening + said)
+        emitter.record(_ENDED, second, end_time, run.part, run.opening, said)
 
     def end_elsewhere(
         self, event_id: str, run_id: str, outcome: Outcome, fields: Mapping[str, Any]
@@ -165,7 +177,7 @@ class Recorder:
         """
         Record the end of a run that another process began; only what is known here is said.
         """
-        now, end_time = self._emitter.clock.read()
+        _, end_time, _, second = self._emitter.clock.read()
         values = {
             "status": outcome.word,
             "end_time": end_time,
@@ -173,7 +185,7 @@ class Recorder:
             **self._accept_all(fields, {}),
         }
         part = identity(event_id, run_id)
-        self._emitter.change_at(now, end_time, _ENDED, part, encode_part(values))
+        self._emitter.record(_ENDED, second, end_time, part, encode_part(values), "")
 
     def commit(self, event_id: str, run_id: str, fields: Mapping[str, Any]) -> None:
         """
@@ -224,7 +236,8 @@ class Recorder:
         for name in ("agent_name", "job_type"):
             accepted[name] = accepted[name] or UNNAMED
         said = {name: value for name, value in accepted.items() if value is not None}
-        opening = (ids.name_in_run_id(str(said["agent_name"])), encode_part(said))
+        name = name_in_run_id(str(said["agent_name"]))
+        opening = (name, encode_text(name) == f'"{name}"', encode_part(said))
         if all(isinstance(name, str) for name in key[:3]):
             if len(self._openings) >= _MAX_CACHED_OPENINGS:
                 self._openings = {}
@@ -299,8 +312,9 @@ class Recorder:
         return merged
 
 
-def _work_dir() -> Optional[str]:
-    try:
-        return os.getcwd()  # noqa: PTH109 (a Path costs four times as much)
-    except OSError:  # the directory was removed under the agent
-        return None
+def _nested_in(parent_run_id: str) -> tuple[str, str]:
+    """
+    Return a parent's run id, and the field that names it in a line; empty for no parent.
+    """
+    said = f',"parent_run_id":{encode_text(parent_run_id)}' if parent_run_id else ""
+    return parent_run_id, said

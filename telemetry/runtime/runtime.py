@@ -74,7 +74,7 @@ class Runtime:
             appending(self.journal, self.config.fsync),
             encoder,
             refused=self.followers.spill,
-            written=self.followers.ring,
+            bell=self.followers.bell,
             processors=guarded_processors(self.plugins.processors(self.config)),
         )
         self.recorder = Recorder(self.emitter, encoder, _origin(self.config))
@@ -134,10 +134,8 @@ class Runtime:
         """
         Return a run that nothing is known of, for an agent whose start could not be recorded.
         """
-        now = self.emitter.clock.now_us()
-        run_id = (
-            f"error-{ids.new_run_id(ids.name_in_run_id(agent_name), self.emitter.clock.text(now))}"
-        )
+        now, _, stamp, _ = self.emitter.clock.read()
+        run_id = f"error-{ids.new_run_id(ids.name_in_run_id(agent_name), stamp)}"
         return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
 
     def notice(self, key: str, message: str) -> None:

@@ -65,9 +65,9 @@ class SilentRecorder:
         """
         Return a run with ids of the usual form.
         """
-        now, text = self._clock.read()
+        now, _, stamp, _ = self._clock.read()
         event_id = ids.new_event_id(now)
-        run_id = run_id or ids.new_run_id(_name(agent_name), text)
+        run_id = run_id or ids.new_run_id(_name(agent_name), stamp)
         return OpenRun(event_id, run_id, trace_id or event_id.replace("-", ""), "", "", now, 0)
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_a_run_id_is_readable():
     """
     A run's name is its second, its agent and eight hex digits.
     """
-    name = new_run_id("my agent", "2026-11-22T00:42:17")
+    name = new_run_id("my agent", "20261122T004217")
 
     assert re.fullmatch("20261122T004217Z-my agent-[0-9a-f]{8}", name)
 
@@ -195,18 +195,31 @@ def test_the_clock_is_the_systems():
     assert Clock().now_us() > NOW_US // 2
 
 
-def test_the_clock_tells_both_at_once():
+def test_the_clock_tells_all_at_once():
     """
-    A reading comes with its text, and rises like the others.
+    A reading comes with its text, its second in short and its second, and rises like the others.
     """
-    readings = iter([5_000_000, 4_000_000, 7_000_000])
+    readings = iter([5_000_000, 4_000_000, 1_234_567_890, 999_999_999])
     clock = Clock(lambda: next(readings))
 
-    assert [clock.read() for _ in range(3)] == [
-        (5000, "1970-01-01T00:00:00.005000Z"),
-        (5001, "1970-01-01T00:00:00.005001Z"),
-        (7000, "1970-01-01T00:00:00.007000Z"),
+    assert [clock.read() for _ in range(4)] == [
+        (5000, "1970-01-01T00:00:00.005000Z", "19700101T000000", 0),
+        (5001, "1970-01-01T00:00:00.005001Z", "19700101T000000", 0),
+        (1_234_567, "1970-01-01T00:00:01.234567Z", "19700101T000001", 1),
+        (1_234_568, "1970-01-01T00:00:01.234568Z", "19700101T000001", 1),
     ]
+
+
+def test_a_reading_tells_its_own_second():
+    """
+    A text asked for in between, of another second, changes nothing.
+    """
+    readings = iter([5_000_000, 6_000_000])
+    clock = Clock(lambda: next(readings))
+    clock.read()
+    clock.text(NOW_US)
+
+    assert clock.read() == (6000, "1970-01-01T00:00:00.006000Z", "19700101T000000", 0)
 
 
 def test_a_run_id_that_utf_8_cannot_hold_is_refused():
