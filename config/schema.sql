@@ -110,13 +110,17 @@ CREATE INDEX IF NOT EXISTS idx_runs_created_at ON agent_runs (created_at);
 
 CREATE INDEX IF NOT EXISTS idx_runs_agent_status_created ON agent_runs (agent_name, status, created_at);
 
+CREATE INDEX IF NOT EXISTS idx_runs_agent_created ON agent_runs (agent_name, created_at);
+
+CREATE INDEX IF NOT EXISTS idx_runs_job_created ON agent_runs (job_type, created_at);
+
 CREATE INDEX IF NOT EXISTS idx_runs_run_id ON agent_runs (run_id);
 
 CREATE INDEX IF NOT EXISTS idx_runs_insight ON agent_runs (insight_id, start_time) WHERE insight_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_runs_parent ON agent_runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS idx_runs_open ON agent_runs (start_time) WHERE status = 'running';
+CREATE INDEX IF NOT EXISTS idx_runs_running ON agent_runs (created_at) WHERE status = 'running';
 
 CREATE INDEX IF NOT EXISTS idx_events_run ON run_events (run_id) WHERE event_id = '';
 

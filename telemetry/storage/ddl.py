@@ -117,22 +117,27 @@ _INDEXES = {
     "idx_runs_start_time": "agent_runs (start_time)",
     # "runs recorded before / after", and the pages of a list
     "idx_runs_created_at": "agent_runs (created_at)",
-    # "the runs of an agent, of one status, newest first", and the counts by agent and status
+    # "the runs of an agent, of one status, newest first"
     "idx_runs_agent_status_created": "agent_runs (agent_name, status, created_at)",
+    # "the runs of an agent, newest first", and the counts by agent
+    "idx_runs_agent_created": "agent_runs (agent_name, created_at)",
+    # "the runs of a kind of work, newest first"
+    "idx_runs_job_created": "agent_runs (job_type, created_at)",
     # "the run of this name", by which the CLI and other processes know it
     "idx_runs_run_id": "agent_runs (run_id)",
     # "the chain of an insight, in order"
     "idx_runs_insight": "agent_runs (insight_id, start_time) WHERE insight_id IS NOT NULL",
     # "the runs nested in this one"
     "idx_runs_parent": "agent_runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
-    # "the runs that are still open": the dead are looked for among these every few seconds
-    "idx_runs_open": "agent_runs (start_time) WHERE status = 'running'",
+    # "the runs that are still open, newest first": the dead are looked for every few seconds
+    "idx_runs_running": "agent_runs (created_at) WHERE status = 'running'",
     # "the events of a run whose key their writer did not know"
     "idx_events_run": "run_events (run_id) WHERE event_id = ''",
     # "whether a run was deleted", asked for the runs of late events
     "idx_folds_deleted": "run_folds (event_id) WHERE deleted = 1",
 }
 
+INDEX_NAMES = tuple(_INDEXES)
 INDEXES = tuple(f"CREATE INDEX IF NOT EXISTS {name} ON {on}" for name, on in _INDEXES.items())
 
 

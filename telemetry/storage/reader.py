@@ -33,7 +33,7 @@ _OPEN_SQL = (
     f"SELECT {', '.join(RUN_COLUMNS)}, ("
     "SELECT substr(k.id, 1, instr(k.id, '-') - 1) FROM run_records k"
     " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1"
-    ") AS owner FROM agent_runs r WHERE status = 'running' ORDER BY start_time"
+    ") AS owner FROM agent_runs r WHERE status = 'running'"
 )
 _EVENTS_SQL = (
     "SELECT id, event_id, run_id, event_type, timestamp, payload_json FROM run_events"
@@ -201,7 +201,8 @@ class Reader:
         """
         Return the runs that have not ended, oldest first, each with its writer under ``owner``.
         """
-        return self._all(_OPEN_SQL)
+        # Not sorted by SQLite, which would walk all runs in that order to find the few.
+        return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
 
     def stats(self) -> dict[str, Any]:
         """

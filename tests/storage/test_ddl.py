@@ -93,7 +93,15 @@ def test_every_choice_is_taken(connection):
         ),
         (
             "SELECT agent_name, count(*) FROM agent_runs GROUP BY agent_name",
-            "idx_runs_agent_status_created",
+            "idx_runs_agent_created",
+        ),
+        (
+            "SELECT * FROM agent_runs WHERE agent_name = ? ORDER BY created_at DESC",
+            "idx_runs_agent_created",
+        ),
+        (
+            "SELECT * FROM agent_runs WHERE job_type = ? ORDER BY created_at DESC",
+            "idx_runs_job_created",
         ),
         ("SELECT * FROM agent_runs WHERE run_id = ?", "idx_runs_run_id"),
         (
@@ -102,8 +110,8 @@ def test_every_choice_is_taken(connection):
         ),
         ("SELECT * FROM agent_runs WHERE parent_run_id = ?", "idx_runs_parent"),
         (
-            "SELECT * FROM agent_runs WHERE status = 'running' ORDER BY start_time",
-            "idx_runs_open",
+            "SELECT * FROM agent_runs WHERE status = 'running' ORDER BY created_at DESC",
+            "idx_runs_running",
         ),
         ("SELECT * FROM run_events WHERE event_id = '' AND run_id = ?", "idx_events_run"),
         ("SELECT 1 FROM run_folds WHERE deleted = 1 LIMIT 1", "idx_folds_deleted"),
