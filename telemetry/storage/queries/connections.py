@@ -9,22 +9,23 @@ longer is given up.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Optional
 
+from telemetry.model.errors import TransientSinkError
 from telemetry.storage.handles import Handle
 from telemetry.storage.queries.errors import SlowQueryError
 from telemetry.storage.sqlite import connect_read_only, translated
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
 DEFAULT_TIME_LIMIT_S = 10.0
-#: Steps of SQLite's machine between two looks at the clock, about a millisecond.
-_STEPS_BETWEEN_LOOKS = 20_000
+#: Steps of SQLite's machine between two looks at the clock, less than a millisecond.
+_STEPS_BETWEEN_LOOKS = 10_000
 
 
 class Connections:
@@ -51,22 +52,20 @@ class Connections:
             MalformedDatabaseError: It is damaged.
         """
         place = self._place()
-        with place.handle.held(), translated(self._path):
-            connection = self._open(place)
-            place.deadline = time.monotonic() + self._time_limit_s
+        with place.handle.held():
             try:
-                yield connection
-            except sqlite3.OperationalError as error:
-                if "interrupted" in str(error):
-                    raise SlowQueryError(
-                        f"a query must take at most {self._time_limit_s:g} s (it was given up);"
-                        " ask for less, or by a column that has an index"
-                    ) from error
-                place.handle.drop()
-                raise
-            except sqlite3.DatabaseError:
-                place.handle.drop()
-                raise
+                with translated(self._path):
+                    connection = self._open(place)
+                    place.deadline = time.monotonic() + self._time_limit_s
+                    yield connection
+            except TransientSinkError as error:
+                if "interrupted" not in str(error.__cause__):
+                    place.handle.drop()
+                    raise
+                raise SlowQueryError(
+                    f"a query must take at most {self._time_limit_s:g} s (it was given up); ask for"
+                    " less, or by a column that has an index"
+                ) from error
 
     def close(self) -> None:
         """
