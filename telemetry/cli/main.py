@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "events": "telemetry.cli.events",
     "tail": "telemetry.cli.tail",
     "stats": "telemetry.cli.stats",
+    "query": "telemetry.cli.query",
     "token": "telemetry.cli.token",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",

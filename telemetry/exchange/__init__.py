@@ -1,0 +1,3 @@
+"""
+Runs in other people's formats: what goes out of a base directory, and what comes in.
+"""
