@@ -1,0 +1,105 @@
+"""
+Runs that are handed over: which are new, which are known, and what a repeat still adds.
+
+Invariant: between the look whether a run is known and the write there is no other code of the loop;
+so of two that hand over one id, one creates it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+import attrs
+
+from telemetry.model.run import Status
+from telemetry.service.bodies import is_final
+from telemetry.service.writing import RECORDED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from telemetry.service.checks import Ignored
+    from telemetry.service.state import Service
+
+CREATED = "created"
+DUPLICATE = "duplicate"
+_RUNNING = Status.RUNNING.value
+
+
+@attrs.define(eq=False)
+class Posted:
+    """
+    One run that is handed over, and what became of it.
+    """
+
+    #: As `telemetry.service.bodies.Settler.run` left it.
+    body: Any
+    #: The inside of its line.
+    said: bytes
+    ignored: Sequence[Ignored] = ()
+    status: str = ""
+    #: Whether a repeat brought the outcome that the stored run did not have yet.
+    is_outcome_taken: bool = False
+    was_deleted: bool = False
+
+
+async def post(service: Service, items: Sequence[Posted]) -> None:
+    """
+    Record runs that are new, and outcomes that are; say of each item what became of it.
+
+    Raises:
+        Problem: Nothing can be recorded now.
+        JournalError: The journal did not take it.
+    """
+    barrier = service.barrier
+    barrier.check_room()
+    waiting: Sequence[Posted] = items
+    while waiting:
+        if barrier.awaits_others():
+            await barrier.wait()
+        waiting = _post_some(service, waiting)
+        if waiting:
+            await barrier.wait()
+
+
+def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
+    """
+    Record what can be decided now, and return the items of runs that are on their way.
+    """
+    later: list[Posted] = []
+    groups: dict[str, list[Posted]] = {}
+    for item in items:
+        event_id = item.body.event_id
+        if service.barrier.is_pending(event_id):
+            later.append(item)
+        else:
+            groups.setdefault(event_id, []).append(item)
+    if not groups:
+        return later
+    known = service.known(list(groups))
+    lines: dict[str, bytes] = {}
+    for event_id, group in groups.items():
+        for at, item in enumerate(group, 1):
+            line = _decide(service, item, known.get(event_id))
+            if line:
+                lines[event_id] = line
+                later += group[at:]
+                break
+    if lines:
+        service.barrier.wrote(service.writer.record(RECORDED, list(lines.values())), lines)
+    return later
+
+
+def _decide(service: Service, item: Posted, known: Optional[Any]) -> bytes:
+    """
+    Return what must be written of an item; nothing of one that says nothing new.
+    """
+    if known is None:
+        item.status = CREATED
+        return item.said
+    item.status = DUPLICATE
+    item.was_deleted = known.deleted
+    if known.status == _RUNNING and is_final(item.body.status):
+        item.is_outcome_taken = True
+        return service.settler.outcome(item.body)
+    return b""

@@ -1,0 +1,3 @@
+"""
+What the service answers, by subject: each module has the operations of one.
+"""

@@ -1,0 +1,107 @@
+"""
+One running service: its parts, made once and wired together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from telemetry.model.errors import SinkError
+from telemetry.runtime.durable import appending
+from telemetry.runtime.runtime import Runtime
+from telemetry.runtime.surroundings import SERVICE
+from telemetry.service.barrier import Barrier
+from telemetry.service.bodies import Settler
+from telemetry.service.problems import unavailable
+from telemetry.service.turns import Turns
+from telemetry.service.writing import Writer
+from telemetry.storage.baseid import base_id
+from telemetry.storage.queries import Store
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from telemetry.config import TelemetryConfig
+
+#: Threads that ask the database; each has a connection of its own.
+READER_COUNT = 4
+
+_Answer = TypeVar("_Answer")
+
+
+class Service:
+    """
+    What the routes need.
+
+    For one event loop; only `read` leaves it.
+    """
+
+    def __init__(self, config: TelemetryConfig, log: FilteringBoundLogger) -> None:
+        self.log = log
+        self.runtime = Runtime(config, manners=SERVICE)
+        self.config = self.runtime.config
+        self.journal = self.runtime.journal
+        self.store = Store(self.config.db_path)
+        self.settler = Settler(self.runtime.encoder)
+        self.writer = Writer(
+            appending(self.journal, self.config.fsync),
+            written=self.runtime.followers.bell.ring,
+        )
+        self.barrier = Barrier(self.runtime.followers, self._journal_bytes)
+        self.turns = Turns()
+        self.base_id = base_id(self.config.state_dir)
+        self.started_at = time.time()
+        self._readers = ThreadPoolExecutor(READER_COUNT, "telemetry-reader")
+
+    def start(self) -> None:
+        """
+        Begin to follow the journal, before the first request.
+        """
+        self.runtime.followers.start()
+
+    def close(self, timeout_s: float) -> bool:
+        """
+        Deliver what can be delivered in time, and release files and threads.
+        """
+        self._readers.shutdown(wait=False)
+        done = self.runtime.close(timeout_s)
+        self.store.close()
+        return done
+
+    async def read(self, ask: Callable[..., _Answer], *args: Any, **options: Any) -> _Answer:
+        """
+        Ask the database on another thread, once it has what was acknowledged before.
+
+        Raises:
+            Problem: It cannot be read now.
+        """
+        await self.barrier.wait()
+        return await self.ask(ask, *args, **options)
+
+    async def ask(self, ask: Callable[..., _Answer], *args: Any, **options: Any) -> _Answer:
+        """
+        Ask the database on another thread, as it stands.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, partial(ask, *args, **options))
+
+    def known(self, event_ids: list[str]) -> dict[str, Any]:
+        """
+        Return what the database knows of runs; asked on the loop, it takes microseconds a run.
+        """
+        try:
+            return self.store.known(event_ids)
+        except SinkError:
+            raise unavailable(
+                "database-unavailable", "the database cannot be read now; nothing was changed"
+            ) from None
+
+    def _journal_bytes(self) -> int:
+        try:
+            return sum(segment.size for segment in self.journal.segments())
+        except OSError:
+            return -1

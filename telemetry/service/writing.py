@@ -1,0 +1,81 @@
+"""
+From requests to lines of the journal, several by one write.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Callable
+from zlib import crc32
+
+from telemetry.model.codec import escape_marker
+from telemetry.model.errors import JournalError
+from telemetry.model.ids import Clock, new_writer
+from telemetry.model.records import FORMAT_VERSION, Change, RecordType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RECORDED = Change.RECORDED.value
+EDITED = Change.EDITED.value
+DELETED = Change.DELETED.value
+COMMIT = RecordType.COMMIT.value
+
+
+class Writer:
+    """
+    The service as a writer of the journal: nothing waits in memory, and a refusal is an error.
+
+    For one thread of one process.
+
+    Args:
+        append: The journal's, with a sync behind it where the settings want one.
+        written: Called after each write.
+    """
+
+    def __init__(
+        self, append: Callable[[bytes, int], bool], *, written: Callable[[], None]
+    ) -> None:
+        self._append = append
+        self._written = written
+        self._clock = Clock()
+        self._number = itertools.count(1).__next__
+        writer = new_writer()
+        self._heads = {
+            kind: f'{{"lt":{FORMAT_VERSION},"record_type":{what},"id":"{writer}-'.encode()
+            for kind, what in (
+                *((kind, f'"run","change":"{kind}"') for kind in (RECORDED, EDITED, DELETED)),
+                (COMMIT, f'"{COMMIT}"'),
+            )
+        }
+
+    def record(self, kind: str, bodies: Iterable[bytes]) -> int:
+        """
+        Write one line for each body, all by one write, and return how many bytes that were.
+
+        Args:
+            kind: A change of a run, or `COMMIT`.
+            bodies: Each the inside of an object: the run's two keys, then its fields.
+
+        Raises:
+            JournalError: The journal did not take them.
+        """
+        now = self._clock.now_us()
+        stamp = f'","timestamp":"{self._clock.text(now)}",'.encode()
+        head, number, lines = self._heads[kind], self._number, []
+        for body in bodies:
+            line = b"%b%d%b%b" % (head, number(), stamp, escape_marker(body))
+            lines.append(b'%b,"crc":"%08x"}\n' % (line, crc32(line)))
+        return self.append(b"".join(lines), now // 1_000_000)
+
+    def append(self, block: bytes, second: int) -> int:
+        """
+        Append whole lines as they are, and return how many bytes they have.
+
+        Raises:
+            JournalError: The journal did not take them; of several it may have taken the first.
+        """
+        if not self._append(block, second):
+            raise JournalError("the journal must take the record (it did not); nothing was changed")
+        self._written()
+        return len(block)
