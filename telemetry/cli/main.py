@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "tail": "telemetry.cli.tail",
     "stats": "telemetry.cli.stats",
     "query": "telemetry.cli.query",
+    "serve": "telemetry.cli.serve",
     "token": "telemetry.cli.token",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
