@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Optional, Protocol, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
-    from telemetry.model.records import Record
+    from telemetry.model.fold import Fold
+    from telemetry.model.records import Change, Record
 
 
 @attrs.frozen
@@ -121,14 +122,47 @@ class Journal(Protocol):
         """
 
 
+class Desk(Protocol):
+    """
+    What a process offers to a sink that asks for it.
+    """
+
+    def record(
+        self, change: Change, event_id: str, run_id: str, fields: Mapping[str, Any], /
+    ) -> None:
+        """
+        Write down in the journal what the sink has to say of a run, such as that it was posted.
+
+        Never raises. It reaches every sink, this one too.
+
+        Args:
+            fields: Plain values under the columns' names.
+        """
+
+    def recall(self, event_id: str, /) -> Fold:
+        """
+        Return all that is known of a run; an empty fold where nothing is.
+
+        From the database, or where that does not have it, from the journal. Never raises; may
+        block.
+        """
+
+
 @runtime_checkable
 class Sink(Protocol):
     """
     A destination of records.
 
-    It may also have ``idle()``, called when it has caught up (checkpoints belong there),
-    ``after_fork()``, called in a child process before anything else, and ``takes_events = False``,
-    which spares it, and the machine, the decoding of events that it has no use for.
+    It may also have
+
+    - ``idle()``, called when it has caught up: checkpoints belong there;
+    - ``after_fork()``, called in a child process before anything else;
+    - ``attach(desk)``, called once before the first batch with a `Desk`, for a sink that has
+      something to say of the runs it was handed, or must know what was before its first batch;
+    - ``takes_events = False``, which spares it, and the machine, the decoding of events that it has
+      no use for;
+    - ``linger_s``, how long a burst of records may go on before it is woken, for a sink to which
+      each batch is dear. Whoever waits for it, and the exit, do not wait for that.
     """
 
     #: Unique among the sinks of a process; names its cursor, its lock and its dead letters.

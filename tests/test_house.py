@@ -19,7 +19,7 @@ from telemetry.model.run import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = sorted(
-    [*ROOT.glob("telemetry/**/*.py"), *ROOT.glob("telemetry_plugins/*.py"), *ROOT.glob("docs/*.py")]
+    [*ROOT.glob("telemetry/**/*.py"), *ROOT.glob("telemetry_plugins/**/*.py"), *ROOT.glob("docs/*.py")]
 )
 TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
 FIELDS = ROOT / "telemetry" / "model" / "run.py"
@@ -122,7 +122,7 @@ def test_an_agent_imports_no_more_than_it_uses(tmp_path):
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("[]", "", 0)
 
 
-@pytest.mark.parametrize("name", ["ndjson", "sqlite", "git_linker"])
+@pytest.mark.parametrize("name", ["ndjson", "sqlite", "git_linker", "http"])
 def test_bundled_plugins_are_found_by_entry_point(name):
     """
     A bundled plugin registers like a stranger's, and can be loaded.

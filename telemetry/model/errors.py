@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 
 class TelemetryError(Exception):
@@ -90,12 +90,20 @@ class PermanentSinkError(SinkError):
     """
     The sink will never take these records; they go to its dead letters.
 
-    ``record_ids`` names them; empty means the whole batch.
+    ``record_ids`` names them; empty means the whole batch. ``reasons`` names them too, each with a
+    reason of its own in place of the message.
     """
 
-    def __init__(self, message: str, *, record_ids: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        record_ids: Collection[str] = (),
+        reasons: Optional[Mapping[str, str]] = None,
+    ) -> None:
         super().__init__(message)
-        self.record_ids = frozenset(record_ids)
+        self.reasons: Mapping[str, str] = dict(reasons or {})
+        self.record_ids = frozenset(record_ids).union(self.reasons)
 
 
 class CursorMovedError(SinkError):

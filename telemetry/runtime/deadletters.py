@@ -47,9 +47,12 @@ class DeadLetters:
         self.path = state_dir / "dead" / f"{sink}.ndjson"
         self._sink = sink
 
-    def add(self, record: Record, error: BaseException) -> None:
+    def add(self, record: Record, error: BaseException, reason: str = "") -> None:
         """
         Keep a record that the sink refused for good.
+
+        Args:
+            reason: Why, where the error speaks of more than this record.
 
         Raises:
             OSError: It could not be written; the record must not be passed over.
@@ -58,7 +61,7 @@ class DeadLetters:
             "timestamp": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
             "sink": self._sink,
             "error": type(error).__name__,
-            "reason": describe(error)[:MAX_REASON_LENGTH],
+            "reason": (reason or describe(error))[:MAX_REASON_LENGTH],
             "id": record.id,
             "line": record.line.decode("utf-8", "replace"),
         }

@@ -129,8 +129,9 @@ class Delivery:
         Put records into the dead letters; as long as that fails, the batch is not passed.
         """
         try:
+            reasons = getattr(error, "reasons", {})
             for record in records:
-                self._dead.add(record, error)
+                self._dead.add(record, error, reasons.get(record.id, ""))
         except OSError as failure:
             raise TransientSinkError(f"dead letters: {describe(failure)}") from failure
         self.dead_count += len(records)

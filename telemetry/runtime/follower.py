@@ -52,6 +52,7 @@ class Follower:
         self._journal = journal
         self._config = config
         self._shared = shared
+        self._linger_s = max(LINGER_S, getattr(sink, "linger_s", LINGER_S))
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -247,8 +248,10 @@ class Follower:
             return
         except PausedSinkError as error:
             self._failure_count += 1
-            self._outage.fail(describe(error), PROBE_S)
-            self.boundary.say("paused", f"must be left alone: {describe(error)}")
+            reason = describe(error)
+            if self._outage.reason != reason:  # one that is only asked again has been named
+                self.boundary.say("paused", f"must be left alone: {reason}")
+            self._outage.fail(reason, PROBE_S)
             self.state = State.PAUSED
             self.requests.refuse()
         except TransientSinkError as error:
@@ -291,7 +294,7 @@ class Follower:
         """
         self._was_woken = False
         self.state = State.WORKING
-        until = time.monotonic() + LINGER_S
+        until = time.monotonic() + self._linger_s
         while not (self.requests.is_open or self._is_stopping) and time.monotonic() < until:
             self._wait(until - time.monotonic())
 
@@ -322,7 +325,7 @@ class Follower:
             if self._is_late() or (is_guest and not self.requests.is_open):
                 return
             if self._pace.pause_s and not self.requests.is_open:
-                self._pause(LINGER_S)
+                self._pause(self._linger_s)
             epoch = self._shared.bell.look()
             self._deliver_ring()
         if self._is_late():

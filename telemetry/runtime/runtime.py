@@ -20,6 +20,7 @@ from telemetry.model import ids
 from telemetry.model.payload import PayloadEncoder
 from telemetry.model.run import SCHEMA_VERSION
 from telemetry.model.scrub import Scrubber
+from telemetry.runtime.desk import WritingDesk, attach
 from telemetry.runtime.durable import appending
 from telemetry.runtime.emit import Emitter, identity
 from telemetry.runtime.followers import Followers
@@ -67,9 +68,11 @@ class Runtime:
         self.journal = self.plugins.journal(self.config)
         encoder = PayloadEncoder(self.config.limits, _scrubber(self.config))
         self.encoder = encoder
-        sinks = [*self.plugins.sinks(self.config), *self._observing()]
+        self.sinks = [*self.plugins.sinks(self.config), *self._observing()]
         chore = Chore(self._tend, self.config.heartbeat_s / 2)
-        self.followers = Followers(sinks, self.journal, self.config, chore=chore, manners=manners)
+        self.followers = Followers(
+            self.sinks, self.journal, self.config, chore=chore, manners=manners
+        )
         self.emitter = Emitter(
             appending(self.journal, self.config.fsync),
             encoder,
@@ -80,6 +83,7 @@ class Runtime:
         self.recorder = Recorder(self.emitter, encoder, _origin(self.config))
         self.liveness = Liveness(self.config, self.runs, self.emitter, self.recorder)
         self._lookup = Lookup(self.config.db_path, self.journal)
+        attach(self.sinks, WritingDesk(self.recorder, self.config.db_path, self.journal))
         #: The run and the trace that a parent process handed down; empty for none.
         self.run_id, self.trace_id = _parent_of(os.environ)
         on_fork_in_child(self.after_fork)

@@ -35,7 +35,7 @@ def test_of_many_at_once_one_wins(tmp_path):
         found = set(pool.map(lambda _: base_id(tmp_path / "state"), range(64)))
 
     assert len(found) == 1
-    assert os.listdir(tmp_path / "state") == [FILE_NAME]
+    assert [path.name for path in (tmp_path / "state").iterdir()] == [FILE_NAME]
 
 
 def test_the_file_is_private(tmp_path):

@@ -1,0 +1,109 @@
+"""
+What a process offers to its sinks: a say in the journal, and a memory of runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from telemetry.model.errors import TelemetryError
+from telemetry.model.fold import Fold
+from telemetry.runtime.deadletters import describe
+from telemetry.runtime.notices import notice
+from telemetry.storage.rows import load_fold
+from telemetry.storage.sqlite import connect_read_only
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from telemetry.model.records import Change
+    from telemetry.runtime.recorder import Recorder
+    from telemetry.sinks import Desk, Journal, Segment, Sink
+
+#: How long the journal is searched for a run that the database does not have, in seconds.
+SEARCH_BUDGET_S = 2.0
+_READ_BYTES = 1 << 20
+
+
+class WritingDesk:
+    """
+    The `Desk` of one process and base directory.
+    """
+
+    def __init__(self, recorder: Recorder, db_path: Path, journal: Journal) -> None:
+        self._recorder = recorder
+        self._db_path = db_path
+        self._journal = journal
+
+    def record(
+        self, change: Change, event_id: str, run_id: str, fields: Mapping[str, Any], /
+    ) -> None:
+        """
+        Append a change of a run to the journal.
+        """
+        self._recorder.change(change, event_id, run_id, fields)
+
+    def recall(self, event_id: str, /) -> Fold:
+        """
+        Return what the database, or else the journal, has of a run.
+        """
+        fold = self._stored(event_id)
+        if not fold.event_id and not fold.deleted:
+            self._search(event_id, fold)
+        return fold
+
+    def _stored(self, event_id: str) -> Fold:
+        try:
+            with closing(connect_read_only(self._db_path)) as connection:
+                connection.execute("BEGIN")  # the fold and its row as they stand together
+                return load_fold(connection, event_id)
+        except (TelemetryError, sqlite3.Error, OSError):
+            return Fold()  # a database that cannot be read is another sink's concern
+
+    def _search(self, event_id: str, fold: Fold) -> None:
+        """
+        Fold what the journal has of a run, the newest files first, for a limited time.
+        """
+        deadline = time.monotonic() + SEARCH_BUDGET_S
+        try:
+            for segment in reversed(self._journal.segments()):
+                self._fold_from(segment, event_id, fold, deadline)
+                # A run's start says the agent; what came before it is nothing.
+                if fold.row()["agent_name"] or time.monotonic() >= deadline:
+                    return
+        except OSError:
+            return
+
+    def _fold_from(self, segment: Segment, event_id: str, fold: Fold, deadline: float) -> None:
+        cursor = None
+        offset = -1
+        while time.monotonic() < deadline:
+            chunk = self._journal.read(segment, cursor, _READ_BYTES, events=False)
+            for record in chunk.records:
+                if record.event_id == event_id:
+                    fold.apply(record)
+            cursor = chunk.cursor
+            if cursor.offset == offset:
+                return
+            offset = cursor.offset
+
+
+def attach(sinks: Iterable[Sink], desk: Desk) -> None:
+    """
+    Give the desk to the sinks that ask for it; what one raises is said, and it goes without.
+    """
+    for sink in sinks:
+        take = getattr(sink, "attach", None)
+        if take is None:
+            continue
+        try:
+            take(desk)
+        except Exception as error:  # noqa: BLE001 (a sink is a stranger's code)
+            notice(
+                f"sink:{sink.name}:attach",
+                f"sink {sink.name} cannot be attached ({type(error).__name__}: {describe(error)})",
+            )
