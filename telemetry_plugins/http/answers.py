@@ -1,5 +1,5 @@
 """
-What a server answers, and what it may mean.
+What a server is asked, what it answers, and what that may mean.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import attrs
 from telemetry.model.errors import TransientSinkError
 from telemetry.runtime.chance import chance
 
+MAX_ANSWER_BYTES = 1 << 20
 #: Longest time that a server may ask to be left alone for.
 MAX_RETRY_AFTER_S = 3600.0
 #: The first waits after a failure; after that the follower's own grow from a few seconds to thirty.
@@ -57,6 +58,24 @@ def verdict_of(status: int) -> Verdict:
     Return what a status means; one that no rule knows is tried again.
     """
     return _SPECIAL.get(status) or _BY_HUNDRED.get(status // 100, Verdict.TRANSIENT)
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """
+    One request, without what every request to an address says.
+    """
+
+    method: str = "POST"
+    #: Appended to the URL's own path.
+    path: str = ""
+    body: Optional[bytes] = None
+    headers: Mapping[str, str] = attrs.Factory(dict)
+    #: Of the answer's body; the rest is not read.
+    wanted_bytes: int = MAX_ANSWER_BYTES
+    #: Whether it does no harm twice: then a kept connection that the server was just about to close
+    #: is no failure.
+    is_repeatable: bool = False
 
 
 @attrs.frozen(kw_only=True)

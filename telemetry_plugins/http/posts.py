@@ -25,7 +25,7 @@ from telemetry.model.errors import PausedSinkError, PermanentSinkError
 from telemetry.model.records import Change
 from telemetry.model.values import time_text
 from telemetry.storage.attempts import Attempt, Attempts
-from telemetry_plugins.http.answers import Answer, Verdict
+from telemetry_plugins.http.answers import Answer, Request, Verdict
 from telemetry_plugins.http.finished import Finish, Runs, body_of, complete, is_postable
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class PostsSink:
         attempt = msgspec.structs.replace(attempt, count=attempt.count + 1)
         self._attempts.put(attempt)
         headers = {"Content-Type": "application/json", "Idempotency-Key": quote(key, safe="")}
-        answer = wire.exchange("POST", "", body_of(row), headers, wanted_bytes=WANTED_BYTES)
+        request = Request(body=body_of(row), headers=headers, wanted_bytes=WANTED_BYTES)
+        answer = wire.exchange(request)
         if answer.verdict is Verdict.DONE or answer.status in STORED_ELSEWHERE:
             wire.patience.reset()
             self._note(attempt, finish, row)

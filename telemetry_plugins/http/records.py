@@ -8,6 +8,7 @@ directory has the records already, and is sent nothing.
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from telemetry.model.errors import PausedSinkError, PermanentSinkError
 from telemetry.model.records import DECODE_ERRORS
 from telemetry.runtime.notices import notice
 from telemetry.storage.baseid import HEADER, base_id
-from telemetry_plugins.http.answers import Answer, Verdict
+from telemetry_plugins.http.answers import Answer, Request, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,7 @@ MIN_GZIP_BYTES = 1400
 GZIP_LEVEL = 1
 #: How long it is believed that a service has another base directory.
 LOOK_EVERY_S = 60.0
+_LOOK = Request(method="GET", path=HEALTH_PATH, is_repeatable=True)
 _GZIP = 16 + zlib.MAX_WBITS
 #: What an address says that is none of a service's.
 _NO_SERVICE = frozenset({404, 405, 406, 410, 414, 421, 426, 431, 451})
@@ -155,7 +157,7 @@ class RecordsSink:
         if self._is_own_base:
             is_fresh &= wire.is_connected and wire.connection_count == self._look_connection
         if not self._looked_at or not is_fresh:
-            self._take_note(wire, wire.exchange("GET", HEALTH_PATH, is_repeatable=True))
+            self._take_note(wire, wire.exchange(_LOOK))
             self._looked_at = time.monotonic()
         return self._is_own_base
 
@@ -167,7 +169,7 @@ class RecordsSink:
                 f"sink:{self.name}:own",
                 f"sink {self.name} ships nothing: the service at {wire.shown} works on this base"
                 " directory and has every record already",
-                level=20,
+                level=logging.INFO,
             )
         self._is_own_base = is_own
 
@@ -177,7 +179,8 @@ class RecordsSink:
         if len(body) >= MIN_GZIP_BYTES and not wire.is_local:
             headers["Content-Encoding"] = "gzip"
             body = compressed(body)
-        answer = wire.exchange("POST", PATH, body, headers, is_repeatable=True)
+        request = Request(path=PATH, body=body, headers=headers, is_repeatable=True)
+        answer = wire.exchange(request)
         self._judge(wire, answer, records)
 
     def _judge(self, wire: Wire, answer: Answer, records: Sequence[Record]) -> None:

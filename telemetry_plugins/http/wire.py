@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from telemetry.config import Secret
     from telemetry_plugins.http.addresses import Place
+    from telemetry_plugins.http.answers import Request
 
     Connection = Union["PlainConnection", "TlsConnection"]
 
-MAX_ANSWER_BYTES = 1 << 20
 #: A connection that has not been used for so long may be about to be closed by the server.
 MAX_IDLE_S = 4.0
 #: A webhook's path of so many characters is taken for a secret.
@@ -108,42 +108,26 @@ class Wire:
     def __repr__(self) -> str:
         return f"Wire({self.shown!r})"
 
-    def exchange(
-        self,
-        method: str,
-        path: str = "",
-        body: Optional[bytes] = None,
-        headers: Optional[Mapping[str, str]] = None,
-        *,
-        wanted_bytes: int = MAX_ANSWER_BYTES,
-        is_repeatable: bool = False,
-    ) -> Answer:
+    def exchange(self, request: Request) -> Answer:
         """
         Send one request and return the answer, whatever its status.
 
         An answer whose status has come counts, also where its body does not.
-
-        Args:
-            path: Appended to the URL's own.
-            wanted_bytes: Of the body; the rest is not read.
-            is_repeatable: Whether it does no harm twice: then a kept connection that the server was
-                just about to close is no failure.
 
         Raises:
             TransientSinkError: No status has come in time.
             PausedSinkError: The address or the server's certificate must not be trusted.
         """
         deadline = time.monotonic() + self._timeout_s
-        sent = {"User-Agent": USER_AGENT, **self._authorization, **(headers or {})}
-        is_kept = self.is_connected
+        may_repeat = request.is_repeatable and self.is_connected
         try:
             try:
-                response = self._respond(method, self._target(path), body, sent, deadline)
+                response = self._respond(request, deadline)
             except ConnectionError:
-                if not (is_kept and is_repeatable):
+                if not may_repeat:
                     raise
                 self.close()
-                response = self._respond(method, self._target(path), body, sent, deadline)
+                response = self._respond(request, deadline)
         except ssl.SSLCertVerificationError as error:
             what = f"a certificate that can be verified ({error.verify_message})"
             raise self._untrusted(what) from None
@@ -153,7 +137,7 @@ class Wire:
             raise self._untrusted(f"TLS ({error.reason or type(error).__name__})") from None
         except _BROKEN as error:
             raise self._broken(error) from None
-        return self._read(response, wanted_bytes)
+        return self._read(response, request.wanted_bytes)
 
     def masked(self, text: str) -> str:
         """
@@ -191,23 +175,16 @@ class Wire:
         # Whatever could be read now was not asked for: the end, or what belongs to nothing.
         return bool(connection.is_connected)
 
-    def _respond(
-        self,
-        method: str,
-        target: str,
-        body: Optional[bytes],
-        headers: Mapping[str, str],
-        deadline: float,
-    ) -> Any:
+    def _respond(self, request: Request, deadline: float) -> Any:
         """
         Send a request and wait for the head of its answer.
         """
         connection = self._connected(deadline)
         connection.request(
-            method,
-            target,
-            body=body,
-            headers=headers,
+            request.method,
+            self._target(request.path),
+            body=request.body,
+            headers={"User-Agent": USER_AGENT, **self._authorization, **request.headers},
             preload_content=False,
             decode_content=False,
         )
