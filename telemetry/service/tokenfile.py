@@ -170,7 +170,7 @@ class LastUsed:
         self._is_changed = False
         try:
             self._times = {**self.load(), **self._times}
-            _write(self.path, msgspec.json.encode(self._times))
+            _write(self.path, msgspec.json.encode(self._times), is_synced=False)
         except OSError as error:
             notice("tokens-used", f"the file {self.path} must be writable ({error.strerror})")
 
@@ -197,17 +197,22 @@ def _read(path: Path) -> Optional[bytes]:
         return file.read(MAX_FILE_BYTES)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     """
     Put a new file in the place of another: whoever reads finds one of the two whole.
+
+    Args:
+        is_synced: Whether it survives a power cut, which takes milliseconds.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     create_exclusively(scratch, content)
     try:
-        sync_file(scratch)
+        if is_synced:
+            sync_file(scratch)
         scratch.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
-    sync_directory(path.parent)
+    if is_synced:
+        sync_directory(path.parent)

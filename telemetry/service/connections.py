@@ -1,0 +1,188 @@
+"""
+What one connection may cost before a request is there: uvicorn's protocol, with limits.
+
+uvicorn bounds neither the time in which the head of a request must arrive, nor its size, nor says
+when to come again once there are too many connections. All of that costs nothing per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Optional
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from telemetry.service.answers import Answer
+from telemetry.service.auth import access_of
+from telemetry.service.middleware import SECURITY_HEADERS
+from telemetry.service.problems import Problem, problem_response, respond, unavailable
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from telemetry.config import TelemetryConfig
+
+#: All of what stands before a body.
+MAX_HEAD_BYTES = 64 << 10
+#: Connections beyond the limit that are still told so; more of them are dropped without a word.
+TOLD_CONNECTIONS = 100
+_STATUS_LINES = {
+    400: b"HTTP/1.1 400 Bad Request\r\n",
+    408: b"HTTP/1.1 408 Request Timeout\r\n",
+    431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
+}
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """
+    One connection.
+    """
+
+    max_connections = 1000
+    head_timeout_s = 30.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """
+        Take a connection, unless there are too many.
+        """
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._is_in_head = True
+        #: When the client was last to say something, and did not; None while it is answered.
+        self._waiting_since: Optional[float] = self.loop.time()
+        self.app_state = {**self.app_state, "abort": transport.abort}
+        count = len(self.connections)
+        if count > self.max_connections + TOLD_CONNECTIONS:
+            transport.abort()
+            return
+        if count > self.max_connections:
+            self.app = _Busy(self.app)
+        self._timer = self.loop.call_later(self.head_timeout_s, self._look)
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        """
+        Forget a connection.
+        """
+        timer = getattr(self, "_timer", None)
+        if timer is not None:
+            timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Take what came; a head that does not end is refused.
+        """
+        super().data_received(data)
+        if not self._is_in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(
+                Problem(
+                    "head-too-large",
+                    431,
+                    "The head of the request is too large",
+                    f"URL and headers must have at most {MAX_HEAD_BYTES} bytes; send less",
+                )
+            )
+
+    def on_message_begin(self) -> None:
+        """
+        Begin with the head of a request.
+        """
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """
+        Hand a request to the application.
+        """
+        self._is_in_head = False
+        self._waiting_since = None
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """
+        Wait for the next request.
+        """
+        if not self.pipeline:
+            self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """
+        Refuse what is no HTTP.
+        """
+        self._refuse(
+            Problem("no-http", 400, "That is no HTTP request", "send a request of HTTP/1.1")
+        )
+
+    def _look(self) -> None:
+        """
+        Hang up on a client that has said nothing, or no whole head, for too long.
+        """
+        since, now = self._waiting_since, self.loop.time()
+        # uvicorn itself hangs up on a connection that is only kept alive.
+        is_kept = since is None or self.timeout_keep_alive_task is not None
+        ends = now if is_kept or since is None else since
+        if ends + self.head_timeout_s > now:
+            self._timer = self.loop.call_at(ends + self.head_timeout_s, self._look)
+        elif self._head_bytes:
+            self._refuse(
+                Problem(
+                    "timeout",
+                    408,
+                    "The request took too long",
+                    f"the head of a request must arrive within {self.head_timeout_s:g} s",
+                )
+            )
+        else:
+            self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        """
+        Answer without the application, and hang up.
+        """
+        if self.transport.is_closing():
+            return
+        cycle: Optional[RequestResponseCycle] = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(_bytes_of(problem_response(problem), problem.status))
+        self.transport.close()
+
+
+class _Busy:
+    """
+    The application of a connection too many: it answers health checks, and nothing else.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and access_of(scope["method"], scope["path"]).scope is not None:
+            problem = unavailable("connections", "there are too many connections", 1)
+            problem.headers["Connection"] = "close"
+            answer = respond(problem, scope)
+            answer.headers += SECURITY_HEADERS
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def protocol_for(config: TelemetryConfig) -> type[GuardedProtocol]:
+    """
+    Return the protocol with the limits of the settings, for uvicorn's ``http``.
+    """
+    limits = {
+        "max_connections": config.api_max_connections,
+        "head_timeout_s": config.api_request_timeout_s,
+    }
+    return type("GuardedProtocol", (GuardedProtocol,), limits)
+
+
+def _bytes_of(answer: Answer, status: int) -> bytes:
+    headers = [*answer.headers, *SECURITY_HEADERS, (b"connection", b"close")]
+    lines = [b"%s: %s\r\n" % header for header in headers]
+    return b"".join([_STATUS_LINES[status], *lines, b"\r\n", answer.body])
