@@ -1,0 +1,390 @@
+"""
+What the service answers, as plain frozen classes.
+
+Members that a newer service adds are passed over; one that is missing or of another type makes the
+answer an `UnexpectedAnswerError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Callable, Generic, Optional, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import httpx
+import msgspec
+
+from telemetry.api.answers import Answer
+from telemetry.model.run import Run
+
+ResultType = TypeVar("ResultType")
+
+
+@attrs.frozen(kw_only=True)
+class StoredRun(Run):
+    """
+    A run as the service has it, with what follows from its fields.
+    """
+
+    #: The page of its commit, where its repository has one.
+    commit_url: Optional[str] = None
+    #: The page of its repository.
+    repo_url: Optional[str] = None
+    #: Its state, for `if_match`; only where the run alone was asked for.
+    etag: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True)
+class Ignored:
+    """
+    A name in a request that is no field.
+    """
+
+    field: str
+    #: The field that may have been meant.
+    did_you_mean: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True)
+class CreateResult:
+    """
+    What became of a run that was handed over.
+    """
+
+    #: ``created``, or ``duplicate`` where the service knew its event_id.
+    status: str
+    event_id: str
+    run_id: Optional[str] = None
+    #: What a person may want to know of a duplicate.
+    message: str = ""
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """
+        Return whether the run was not there before.
+        """
+        return self.status == "created"
+
+
+@attrs.frozen(kw_only=True)
+class BatchItem:
+    """
+    What became of one run of several.
+    """
+
+    #: ``created``, ``duplicate`` or ``error``.
+    status: str
+    event_id: Optional[str] = None
+    #: Why it was refused, where it was: a text, or a list of objects.
+    detail: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class BatchResult:
+    """
+    What became of the runs that were handed over together.
+    """
+
+    inserted: int
+    duplicates: int
+    total: int
+    #: A line for each run that was refused.
+    errors: tuple[str, ...] = ()
+    #: An item for each run, in the order in which they were handed over.
+    results: tuple[BatchItem, ...] = ()
+
+    def with_next(self, other: BatchResult) -> BatchResult:
+        """
+        Return this together with what became of the runs behind.
+        """
+        return BatchResult(
+            inserted=self.inserted + other.inserted,
+            duplicates=self.duplicates + other.duplicates,
+            total=self.total + other.total,
+            errors=(*self.errors, *other.errors),
+            results=(*self.results, *other.results),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class EditResult:
+    """
+    What became of a correction.
+    """
+
+    event_id: str
+    updated: bool
+    fields_updated: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    #: The run's state after it, for the next `if_match`.
+    etag: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True)
+class CommitResult:
+    """
+    The link between a run and its commit.
+    """
+
+    status: str
+    event_id: str
+    run_id: str
+    commit_hash: str
+
+
+@attrs.frozen(kw_only=True)
+class RecordsResult:
+    """
+    What became of shipped records.
+    """
+
+    accepted: int
+    duplicates: int
+    total: int
+    #: The records that can never be taken: what is wrong with each.
+    rejected: tuple[dict[str, Any], ...] = ()
+
+    def with_next(self, other: RecordsResult) -> RecordsResult:
+        """
+        Return this together with what became of the records behind.
+        """
+        return RecordsResult(
+            accepted=self.accepted + other.accepted,
+            duplicates=self.duplicates + other.duplicates,
+            total=self.total + other.total,
+            rejected=(*self.rejected, *other.rejected),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """
+    Some runs of a list.
+    """
+
+    runs: tuple[StoredRun, ...]
+    #: The cursor of the page behind this one; None on the last.
+    next: Optional[str] = None
+    #: The cursor of the page before it; None on the first.
+    previous: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True)
+class RunEvent:
+    """
+    Something that a run logged.
+    """
+
+    id: str
+    event_id: str
+    run_id: str
+    event_type: str
+    timestamp: datetime
+    payload: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class HistoryRecord:
+    """
+    Something that made a run what it is: its start, its end, an edit, a death that was noticed.
+    """
+
+    id: str
+    change: str
+    timestamp: datetime
+    #: What it said of the run, by field.
+    fields: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Metadata:
+    """
+    The names that runs have.
+    """
+
+    agent_names: tuple[str, ...]
+    job_types: tuple[str, ...]
+    counts: dict[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Metrics:
+    """
+    How many runs there are.
+    """
+
+    total_runs: int
+    agents: dict[str, int]
+    recent_24h: int
+    statuses: dict[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """
+    How the service is.
+    """
+
+    status: str
+    version: str = ""
+    #: Everything it says of itself.
+    details: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def is_ok(self) -> bool:
+        """
+        Return whether it says that nothing is wrong.
+        """
+        return self.status in {"ok", "ready"}
+
+
+def of(cls: type[ResultType]) -> Callable[[Answer], ResultType]:
+    """
+    Return the reader of answers that are an object of a class.
+    """
+
+    def read(answer: Answer) -> ResultType:
+        return convert(answer, answer.json(), cls)
+
+    return read
+
+
+def convert(answer: Answer, document: Any, cls: type[ResultType]) -> ResultType:
+    """
+    Return a part of an answer as an object of a class.
+
+    Raises:
+        UnexpectedAnswerError: It is none.
+    """
+    try:
+        return msgspec.convert(document, cls)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        raise answer.unexpected(f"it says what this client cannot read: {error}") from None
+
+
+def stored_run(answer: Answer) -> StoredRun:
+    """
+    Read an answer that is one run.
+    """
+    return attrs.evolve(_run(answer, answer.json()), etag=answer.etag)
+
+
+def _run(answer: Answer, document: Any) -> StoredRun:
+    if isinstance(document, dict):
+        # Null is nothing: the field's default.
+        document = {name: value for name, value in document.items() if value is not None}
+    return convert(answer, document, StoredRun)
+
+
+def page(answer: Answer) -> Page:
+    """
+    Read an answer that is a page of runs.
+    """
+    links = cursors(answer)
+    return Page(
+        runs=tuple(_run(answer, each) for each in rows(answer)),
+        next=links.get("next"),
+        previous=links.get("prev"),
+    )
+
+
+def rows(answer: Answer) -> Sequence[Any]:
+    """
+    Return the items of an answer that is an array.
+    """
+    document = answer.json()
+    if not isinstance(document, list):
+        raise answer.unexpected("it is no array")
+    return document
+
+
+def cursors(answer: Answer) -> dict[str, str]:
+    """
+    Return the cursors of the pages beside a page, by relation, as `Link` names them.
+    """
+    text = answer.headers.get("link")
+    if text is None:
+        return {}
+    links = httpx.Response(answer.status, headers={"Link": text}).links
+    found = {}
+    for relation, link in links.items():
+        cursor = parse_qs(urlsplit(link.get("url", "")).query).get("cursor")
+        if relation and cursor:
+            found[relation] = cursor[0]
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class Items(Generic[ResultType]):
+    """
+    A page of what belongs to a run.
+    """
+
+    items: list[ResultType]
+    next: Optional[str]
+
+
+@attrs.frozen
+class Beside(Generic[ResultType]):
+    """
+    A list that each run has: its name in the path, and how a row of it is read.
+    """
+
+    name: str
+    read_row: Callable[[Answer, Any], ResultType]
+
+    def read(self, answer: Answer) -> Items[ResultType]:
+        """
+        Read a page of it.
+        """
+        items = [self.read_row(answer, each) for each in rows(answer)]
+        return Items(items=items, next=cursors(answer).get("next"))
+
+
+EVENTS = Beside("events", partial(convert, cls=RunEvent))
+HISTORY = Beside("history", partial(convert, cls=HistoryRecord))
+CHILDREN = Beside("children", _run)
+
+
+def edited(answer: Answer) -> EditResult:
+    """
+    Read the answer to a correction.
+    """
+    return attrs.evolve(of(EditResult)(answer), etag=answer.etag)
+
+
+def health(answer: Answer) -> Health:
+    """
+    Read what the service says of itself.
+    """
+    found = document(answer)
+    return attrs.evolve(convert(answer, found, Health), details=found)
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """
+    Read an answer that is any object.
+    """
+    return convert(answer, answer.json(), dict[str, Any])
+
+
+def link(key: str) -> Callable[[Answer], Optional[str]]:
+    """
+    Return the reader of answers that hold an address, or null.
+    """
+
+    def read(answer: Answer) -> Optional[str]:
+        found: Optional[str] = convert(answer, document(answer).get(key), Optional[str])  # type: ignore[arg-type]
+        return found
+
+    return read
+
+
+def nothing(_: Answer) -> None:
+    """
+    Read an answer that only says that it was done.
+    """
