@@ -25,6 +25,7 @@ class RecordType(str, Enum):
     EVENT = "event"
     COMMIT = "commit"
     SEGMENT = "segment"
+    UNDO = "undo"
 
 
 class Change(str, Enum):

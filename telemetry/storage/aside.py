@@ -43,17 +43,24 @@ def move_aside(
     return target
 
 
-def swap_in(path: Path, successor: Path, *, label: str = "corrupted") -> Optional[Path]:
+def swap_in(
+    path: Path, successor: Path, *, label: str = "corrupted", aside: Optional[Path] = None
+) -> Optional[Path]:
     """
     Put a finished database, which nobody has open, in the place of another.
 
     The path names one of the two at every moment. Whoever has the old one open goes on with that
     one until it sees the change; no writer should be about to open it, so hold the sink's lock.
 
+    Args:
+        label: Part of the old one's new name.
+        aside: The whole of its new name, which nothing has yet.
+
     Returns:
         Where the old one is now; None when there was none.
     """
-    aside = free_name(path, label) if path.exists() else None
+    target = aside or free_name(path, label)
+    aside = target if path.exists() else None
     if aside is not None:
         try:
             os.link(path, aside)
@@ -61,7 +68,7 @@ def swap_in(path: Path, successor: Path, *, label: str = "corrupted") -> Optiona
             path.replace(aside)
     for suffix in SIDECARS:
         with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").replace(f"{aside or free_name(path, label)}{suffix}")
+            Path(f"{path}{suffix}").replace(f"{target}{suffix}")
     successor.replace(path)
     return aside
 
