@@ -90,6 +90,31 @@ CREATE TABLE IF NOT EXISTS commits (
     PRIMARY KEY (event_id, id)
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS run_rollups (
+    span TEXT NOT NULL CHECK (span = 'day' OR span = 'month' OR span = 'all'),
+    period TEXT NOT NULL,
+    agent_name TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    running_count INTEGER NOT NULL,
+    success_count INTEGER NOT NULL,
+    failed_count INTEGER NOT NULL,
+    partial_count INTEGER NOT NULL,
+    timeout_count INTEGER NOT NULL,
+    cancelled_count INTEGER NOT NULL,
+    items_discovered_low INTEGER NOT NULL,
+    items_discovered_high INTEGER NOT NULL,
+    items_succeeded_low INTEGER NOT NULL,
+    items_succeeded_high INTEGER NOT NULL,
+    items_failed_low INTEGER NOT NULL,
+    items_failed_high INTEGER NOT NULL,
+    items_skipped_low INTEGER NOT NULL,
+    items_skipped_high INTEGER NOT NULL,
+    duration_ms_low INTEGER NOT NULL,
+    duration_ms_high INTEGER NOT NULL,
+    durations_json TEXT NOT NULL,
+    PRIMARY KEY (span, period, agent_name, job_type)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT NOT NULL,
     segment TEXT NOT NULL,

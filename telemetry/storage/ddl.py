@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telemetry.model.run import COLUMNS, SCHEMA_VERSION, Kind
+from telemetry.model.run import COLUMNS, Group, Kind, Status
 
 if TYPE_CHECKING:
     from telemetry.model.run import Column
 
-#: Kept in ``PRAGMA user_version``. A layout that changes brings a new version of the field list.
-DATABASE_VERSION = SCHEMA_VERSION
+#: Kept in ``PRAGMA user_version``: the version of the layout, tables that only follow from others
+#: included. The field list has a version of its own.
+DATABASE_VERSION = 9
 
 _KEY = "event_id"
 _SQL_TYPES = {Kind.COUNT: "INTEGER", Kind.FLAG: "INTEGER"}
@@ -53,6 +54,21 @@ def column_ddl(column: Column) -> str:
 
 
 RUN_COLUMNS = tuple(COLUMNS)
+
+#: What one roll-up is of. A span of ``all`` has one period, the empty text.
+ROLLUP_KEYS = ("span", "period", "agent_name", "job_type")
+#: The column that counts the runs of each status.
+STATUS_COUNTS = {status.value: f"{status.value}_count" for status in Status}
+#: The counts of a run that are added up, each in two columns: sums of its low 32 bits and of the
+#: bits above, for counts go up to 2**63 - 1 and sums beyond.
+SUMMED = (
+    *(name for name, column in COLUMNS.items() if column.group is Group.ITEMS),
+    "duration_ms",
+)
+ROLLUP_NUMBERS = (
+    *STATUS_COUNTS.values(),
+    *(f"{name}_{part}" for name in SUMMED for part in ("low", "high")),
+)
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS agent_runs (\n    "
@@ -97,6 +113,13 @@ TABLES = (
     timestamp TEXT NOT NULL,
     PRIMARY KEY (event_id, id)
 ) WITHOUT ROWID""",
+    # Counts and sums over the runs of an agent and kind of work, by the UTC day and month that they
+    # began in and over all time. They follow from `agent_runs`, in the transaction that changes it.
+    "CREATE TABLE IF NOT EXISTS run_rollups (\n    "
+    "span TEXT NOT NULL CHECK (span = 'day' OR span = 'month' OR span = 'all'),\n    "
+    + "".join(f"{name} TEXT NOT NULL,\n    " for name in ROLLUP_KEYS[1:])
+    + "".join(f"{name} INTEGER NOT NULL,\n    " for name in ROLLUP_NUMBERS)
+    + f"durations_json TEXT NOT NULL,\n    PRIMARY KEY ({', '.join(ROLLUP_KEYS)})\n) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT NOT NULL,
     segment TEXT NOT NULL,

@@ -5,6 +5,7 @@ A database from the journal alone, and whether a database is what its journal sa
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from telemetry.storage.aside import SIDECARS, free_name, swap_in
 from telemetry.storage.cursors import set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.migrations import create_missing_indexes, migrate
+from telemetry.storage.rollups import wrong_rollups
 from telemetry.storage.rows import apply_all_but, load_fold
 from telemetry.storage.sqlite import (
     connect,
@@ -108,7 +110,8 @@ def check(db_path: Path) -> list[str]:
     """
     Return what is wrong with a database, by what it says of itself; empty when nothing is.
 
-    Each run's row must be the one that its stored fold gives, and each fold must have its row.
+    Each run's row must be the one that its stored fold gives, each fold must have its row, and the
+    roll-ups must count these rows.
     """
     if not db_path.exists():
         return [f"the database {db_path} does not exist"]
@@ -116,7 +119,7 @@ def check(db_path: Path) -> list[str]:
         with contextlib.closing(connect_read_only(db_path)) as connection:
             found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MAX_PROBLEMS})")]
             problems = [] if found == ["ok"] else [f"quick_check: {text}" for text in found]
-            return problems or _check_folds(connection)
+            return problems or _check_folds(connection) or _check_rollups(connection)
     except (sqlite3.Error, RuntimeError) as error:
         return [str(error)]
 
@@ -202,6 +205,10 @@ def _check_folds(connection: sqlite3.Connection) -> list[str]:
         (_MAX_PROBLEMS,),
     )
     return problems + [f"run {event_id}: it has a fold and no row" for (event_id,) in lost]
+
+
+def _check_rollups(connection: sqlite3.Connection) -> list[str]:
+    return list(itertools.islice(wrong_rollups(connection), _MAX_PROBLEMS))
 
 
 def _compare(connection: sqlite3.Connection, table: str) -> list[str]:

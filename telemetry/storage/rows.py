@@ -14,11 +14,12 @@ from telemetry.model.errors import CodecError
 from telemetry.model.fold import Fold
 from telemetry.model.records import Change, Record, RecordType
 from telemetry.storage.ddl import RUN_COLUMNS
+from telemetry.storage.rollups import SOURCES, Tally
 from telemetry.storage.sqlite import MalformedDatabaseError, concerns_the_database
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _EVENT_SQL = (
     "INSERT OR IGNORE INTO run_events (event_id, id, run_id, event_type, timestamp, payload_json)"
@@ -36,6 +37,11 @@ _ID_COUNTS = (1, 8, 64, 256)
 _IDS_AT_ONCE = _ID_COUNTS[-1]
 _STATES_SQL = {
     size: f"SELECT event_id, state FROM run_folds WHERE event_id IN ({', '.join('?' * size)})"
+    for size in _ID_COUNTS
+}
+_STRAYS_SQL = {
+    size: f"SELECT event_id, {', '.join(SOURCES)} FROM agent_runs"
+    f" WHERE event_id IN ({', '.join('?' * size)})"
     for size in _ID_COUNTS
 }
 _ROW_SQL = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs WHERE event_id = ?"
@@ -148,18 +154,23 @@ def _load_folds(
 
     They are asked for together: in a backlog most are not known yet.
     """
-    known: dict[str, bytes] = {}
-    for first in range(0, len(event_ids), _IDS_AT_ONCE):
-        some = event_ids[first : first + _IDS_AT_ONCE]
-        size = next(size for size in _ID_COUNTS if size >= len(some))
-        padded = [*some, *some[-1:] * (size - len(some))]
-        known.update(connection.execute(_STATES_SQL[size], padded))
+    known: dict[str, bytes] = dict(_ask_for(connection, _STATES_SQL, event_ids))
     return {
         event_id: _restore(connection, event_id, known[event_id])
         if event_id in known
         else (Fold(), {})
         for event_id in event_ids
     }
+
+
+def _ask_for(
+    connection: sqlite3.Connection, statements: Mapping[int, str], event_ids: list[str]
+) -> Iterator[tuple[Any, ...]]:
+    for first in range(0, len(event_ids), _IDS_AT_ONCE):
+        some = event_ids[first : first + _IDS_AT_ONCE]
+        size = next(size for size in _ID_COUNTS if size >= len(some))
+        padded = [*some, *some[-1:] * (size - len(some))]
+        yield from connection.execute(statements[size], padded)
 
 
 def _restore(
@@ -205,17 +216,22 @@ def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> Non
     updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     states: list[tuple[str, bytes, bool]] = []
     purged: list[str] = []
-    for event_id, (fold, before) in _load_folds(connection, list(groups)).items():
+    tally = Tally()
+    folds = _load_folds(connection, list(groups))
+    _take_off_strays(connection, tally, [one for one, (_, row) in folds.items() if not row])
+    for event_id, (fold, before) in folds.items():
         for record in groups[event_id]:
             fold.apply(record)
         states.append((event_id, fold.dump(), fold.deleted))
+        row = {} if fold.deleted else fold.row()
+        tally.move(before, row)
         if fold.deleted:
             purged.append(event_id)
         elif before:
-            new = {name: value for name, value in fold.row().items() if value != before[name]}
+            new = {name: value for name, value in row.items() if value != before[name]}
             updates.setdefault(tuple(new), []).append((*new.values(), event_id))
         else:
-            new = {name: value for name, value in fold.row().items() if value is not None}
+            new = {name: value for name, value in row.items() if value is not None}
             inserts.setdefault(tuple(new), []).append(tuple(new.values()))
     for names, values in inserts.items():
         connection.executemany(_upsert_sql(names), values)
@@ -224,6 +240,17 @@ def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> Non
             connection.executemany(_update_sql(names), values)
     connection.executemany(_FOLD_SQL, states)
     _purge(connection, purged)
+    tally.write(connection)
+
+
+def _take_off_strays(connection: sqlite3.Connection, tally: Tally, event_ids: list[str]) -> None:
+    """
+    Forget what rows add that were folded from nothing, and are about to be replaced.
+
+    Somebody else wrote them; nearly always there are none.
+    """
+    for row in _ask_for(connection, _STRAYS_SQL, event_ids):
+        tally.move(dict(zip(SOURCES, row[1:])), {})
 
 
 def _purge(connection: sqlite3.Connection, event_ids: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 
 from telemetry.model.run import COLUMNS, Kind
+from telemetry.storage.ddl import ROLLUP_KEYS, ROLLUP_NUMBERS
 
 if TYPE_CHECKING:
     from telemetry.model.run import Column as Field
@@ -77,4 +78,12 @@ commits = Table(
     _text("commit_author", nullable=True),
     _text("commit_timestamp", nullable=True),
     _text("timestamp"),
+)
+
+run_rollups = Table(
+    "run_rollups",
+    METADATA,
+    *(_text(name, key=True) for name in ROLLUP_KEYS),
+    *(Column(name, Integer, nullable=False) for name in ROLLUP_NUMBERS),
+    _text("durations_json"),
 )

@@ -8,14 +8,15 @@ import time
 from typing import TYPE_CHECKING
 
 from telemetry.model.run import COLUMNS
-from telemetry.storage.ddl import DATABASE_VERSION, INDEXES, TABLES, column_ddl
+from telemetry.storage.ddl import DATABASE_VERSION, INDEX_NAMES, INDEXES, TABLES, column_ddl
 from telemetry.storage.migrations.steps import STEPS
+from telemetry.storage.rollups import recount
 from telemetry.storage.sqlite import immediate, user_version
 
 if TYPE_CHECKING:
     import sqlite3
 
-_COUNT_INDEXES_SQL = "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx_%'"
+_OUR_INDEXES_SQL = "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx_%'"
 
 
 def migrate(connection: sqlite3.Connection, *, with_indexes: bool = True) -> None:
@@ -41,8 +42,7 @@ def create_missing_indexes(connection: sqlite3.Connection) -> None:
     """
     Create the indexes that the database lacks.
     """
-    count = connection.execute(_COUNT_INDEXES_SQL).fetchone()[0]
-    if count < len(INDEXES):
+    if not _indexes_of(connection).issuperset(INDEX_NAMES):
         with immediate(connection):
             for statement in INDEXES:
                 connection.execute(statement)
@@ -51,21 +51,34 @@ def create_missing_indexes(connection: sqlite3.Connection) -> None:
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     for statement in TABLES:
         connection.execute(statement)
-    _add_missing_columns(connection)
+    has_new_columns = _add_missing_columns(connection)
+    for name in _indexes_of(connection).difference(INDEX_NAMES):
+        connection.execute(f'DROP INDEX "{name}"')
+    recount(connection)
+    # A new database never was of an older version.
+    before = version or STEPS[-2].version
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     connection.executemany(
         "INSERT OR IGNORE INTO schema_migrations VALUES (?, ?, ?)",
-        [(step.version, now, step.description) for step in STEPS],
+        [(step.version, now, step.description) for step in STEPS if step.version > before],
     )
-    if version:
+    if version and has_new_columns:
         # What the older version could not store is in the journal: it is followed once more, and
         # what is already there stays as it is.
         connection.execute("DELETE FROM cursors")
     connection.execute(f"PRAGMA user_version = {DATABASE_VERSION}")
 
 
-def _add_missing_columns(connection: sqlite3.Connection) -> None:
+def _indexes_of(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute(_OUR_INDEXES_SQL)}
+
+
+def _add_missing_columns(connection: sqlite3.Connection) -> bool:
+    """
+    Add the columns that a newer field list brought; tell whether there were any.
+    """
     present = {row[1] for row in connection.execute("PRAGMA table_info(agent_runs)")}
-    for column in COLUMNS.values():
-        if column.name not in present:
-            connection.execute(f"ALTER TABLE agent_runs ADD COLUMN {column_ddl(column)}")
+    missing = [column for name, column in COLUMNS.items() if name not in present]
+    for column in missing:
+        connection.execute(f"ALTER TABLE agent_runs ADD COLUMN {column_ddl(column)}")
+    return bool(missing)

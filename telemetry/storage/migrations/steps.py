@@ -20,4 +20,7 @@ class Step:
     description: str
 
 
-STEPS = (Step(version=8, description="runs, events, folds, audit trail, commits, cursors"),)
+STEPS = (
+    Step(version=8, description="runs, events, folds, audit trail, commits, cursors"),
+    Step(version=9, description="roll-ups by day, month and all time, indexes for pages"),
+)

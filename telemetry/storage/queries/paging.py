@@ -11,6 +11,7 @@ import attrs
 from telemetry.model.run import MAX_INTEGER
 from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.queries.filters import Operator
+from telemetry.storage.queries.orders import Leg
 from telemetry.storage.queries.positions import Position, read_position
 from telemetry.storage.queries.statements import Form, bound, claims_of, list_sql
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from telemetry.model.values import SqlValue
     from telemetry.storage.queries.filters import Condition
-    from telemetry.storage.queries.orders import Leg, Order
+    from telemetry.storage.queries.orders import Order
 
 #: Bounds that a position beyond them already implies, by whether the highest comes first.
 _IMPLIED = {
@@ -100,17 +101,16 @@ class Listing:
     ) -> list[tuple[Any, ...]]:
         is_backward = position is not None and position.is_backward
         order = self.order.reversed() if is_backward else self.order
-        conditions = self._needed(order, position)
-        values: dict[str, SqlValue] = {**bound(conditions), "offset": offset}
-        values["run_id"] = self.stray_run_id
+        values: dict[str, SqlValue] = {"offset": offset, "run_id": self.stray_run_id}
         if position is not None:
             values.update(value=position.value, key=position.key)
         found: list[tuple[Any, ...]] = []
         for leg in order.legs(position):
             values["limit"] = count - len(found)
             if values["limit"]:
+                conditions = self._needed(order, position, leg)
                 sql = list_sql(self._form(conditions, order, leg))
-                found += connection.execute(sql, values).fetchall()
+                found += connection.execute(sql, {**values, **bound(conditions)}).fetchall()
         return found
 
     def _form(self, conditions: Sequence[Condition], order: Order, leg: Leg) -> Form:
@@ -124,14 +124,14 @@ class Listing:
             with_strays=self.stray_run_id is not None,
         )
 
-    def _needed(self, order: Order, position: Optional[Position]) -> Sequence[Condition]:
+    def _needed(self, order: Order, position: Optional[Position], leg: Leg) -> Sequence[Condition]:
         """
-        Return the conditions that the position does not imply.
+        Return the conditions that the position does not imply in a leg.
 
         Of two bounds on one side SQLite looks up one and checks the other row by row: it must be
         left no choice, or a deep page would be read from the top.
         """
-        if position is None or position.value is None:
+        if position is None or leg is not Leg.BEYOND:
             return self.conditions
         return [
             one

@@ -1,0 +1,200 @@
+"""
+Roll-ups: counts and sums over runs, kept true by whoever changes `agent_runs`.
+
+A batch's changes are added up in memory and each roll-up is written once. What a run adds is a
+function of its row alone, so taking away what the old row added and adding what the new one does is
+exact, whatever happened to the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+import msgspec
+
+from telemetry.model.records import DECODE_ERRORS
+from telemetry.storage.ddl import ROLLUP_KEYS, ROLLUP_NUMBERS, STATUS_COUNTS, SUMMED
+from telemetry.storage.durations import bucket_of
+from telemetry.storage.sqlite import MalformedDatabaseError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+#: Span, period, agent and job type.
+Key = tuple[str, str, str, str]
+
+#: What of a run's row its roll-ups are made of.
+SOURCES = ("start_time", "agent_name", "job_type", "status", *SUMMED)
+
+LOW_BITS = 32
+_LOW = (1 << LOW_BITS) - 1
+_DAY_LENGTH = len("2026-11-22")
+_MONTH_LENGTH = len("2026-11")
+_STATUS_PLACES = {status: place for place, status in enumerate(STATUS_COUNTS)}
+_SUM_PLACES = tuple((name, len(STATUS_COUNTS) + 2 * number) for number, name in enumerate(SUMMED))
+_NOTHING = (0,) * len(ROLLUP_NUMBERS)
+
+_NAMES = (*ROLLUP_KEYS, *ROLLUP_NUMBERS, "durations_json")
+_VALUES = _NAMES[len(ROLLUP_KEYS) :]
+_IS_THIS = " AND ".join(f"{name} = ?" for name in ROLLUP_KEYS)
+_READ_SQL = f"SELECT {', '.join(_VALUES)} FROM run_rollups WHERE {_IS_THIS}"
+_READ_ALL_SQL = f"SELECT {', '.join(_NAMES)} FROM run_rollups"
+_WRITE_SQL = (
+    f"INSERT INTO run_rollups ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+    f" ON CONFLICT ({', '.join(ROLLUP_KEYS)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _VALUES)
+)
+_DELETE_SQL = f"DELETE FROM run_rollups WHERE {_IS_THIS}"
+_SOURCES_SQL = f"SELECT {', '.join(SOURCES)} FROM agent_runs"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[int, int]).decode
+
+
+class _Sums:
+    """
+    What one roll-up holds, or what is to be added to it.
+    """
+
+    __slots__ = ("durations", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = list(_NOTHING)
+        self.durations: dict[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return any(self.numbers) or any(self.durations.values())
+
+    def add_run(self, row: Mapping[str, Any], sign: int) -> None:
+        numbers = self.numbers
+        numbers[_STATUS_PLACES[row["status"]]] += sign
+        for name, place in _SUM_PLACES:
+            value = row[name]
+            if value:
+                numbers[place] += sign * (value & _LOW)
+                numbers[place + 1] += sign * (value >> LOW_BITS)
+        duration = row["duration_ms"]
+        if duration is not None:
+            bucket = bucket_of(duration)
+            self.durations[bucket] = self.durations.get(bucket, 0) + sign
+
+    def add(self, other: _Sums) -> None:
+        self.numbers = [one + more for one, more in zip(self.numbers, other.numbers)]
+        for bucket, count in other.durations.items():
+            self.durations[bucket] = self.durations.get(bucket, 0) + count
+
+    def values(self) -> tuple[Any, ...]:
+        durations = {bucket: count for bucket, count in sorted(self.durations.items()) if count}
+        return (*self.numbers, _encode(durations).decode("ascii"))
+
+
+class Tally:
+    """
+    The changes of a batch, added up in memory until they are written.
+    """
+
+    def __init__(self) -> None:
+        self._by_day: dict[tuple[str, str, str], _Sums] = {}
+
+    def move(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """
+        Take into account that a run's row became another; empty where there was or is none.
+        """
+        if before and after and all(before[name] == after[name] for name in SOURCES):
+            return
+        if before:
+            self._add(before, -1)
+        if after:
+            self._add(after, 1)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """
+        Bring the stored roll-ups up to date, inside the caller's transaction.
+        """
+        written, emptied = [], []
+        for key, sums in self._by_key().items():
+            stored = connection.execute(_READ_SQL, key).fetchone()
+            if stored is not None:
+                sums.add(_restored(key, stored))
+            if sums:
+                written.append((*key, *sums.values()))
+            else:
+                emptied.append(key)
+        connection.executemany(_WRITE_SQL, written)
+        connection.executemany(_DELETE_SQL, emptied)
+
+    def totals(self) -> dict[Key, tuple[Any, ...]]:
+        """
+        Return the roll-ups that these changes make of none.
+        """
+        return {key: sums.values() for key, sums in self._by_key().items() if sums}
+
+    def _add(self, row: Mapping[str, Any], sign: int) -> None:
+        key = ((row["start_time"] or "")[:_DAY_LENGTH], row["agent_name"], row["job_type"])
+        sums = self._by_day.get(key)
+        if sums is None:
+            sums = self._by_day[key] = _Sums()
+        sums.add_run(row, sign)
+
+    def _by_key(self) -> dict[Key, _Sums]:
+        found: dict[Key, _Sums] = {}
+        for (day, agent, job), change in self._by_day.items():
+            if change:
+                for span, period in (("day", day), ("month", day[:_MONTH_LENGTH]), ("all", "")):
+                    key = (span, period, agent, job)
+                    sums = found.get(key)
+                    if sums is None:
+                        sums = found[key] = _Sums()
+                    sums.add(change)
+        return found
+
+
+def recount(connection: sqlite3.Connection) -> None:
+    """
+    Make all roll-ups anew from the runs' rows, inside the caller's transaction.
+    """
+    connection.execute("DELETE FROM run_rollups")
+    connection.executemany(
+        _WRITE_SQL, ((*key, *values) for key, values in _counted(connection).totals().items())
+    )
+
+
+def wrong_rollups(connection: sqlite3.Connection) -> Iterator[str]:
+    """
+    Yield a description of each roll-up that is not what the runs' rows give.
+    """
+    expected = _counted(connection).totals()
+    for row in connection.execute(_READ_ALL_SQL):
+        key, values = row[: len(ROLLUP_KEYS)], row[len(ROLLUP_KEYS) :]
+        if expected.pop(key, None) != values:
+            yield f"{_shown(key)} is not what its runs give"
+    for key in expected:
+        yield f"{_shown(key)} is missing"
+
+
+def _counted(connection: sqlite3.Connection) -> Tally:
+    tally = Tally()
+    for values in connection.execute(_SOURCES_SQL):
+        tally.move({}, dict(zip(SOURCES, values)))
+    return tally
+
+
+def _restored(key: Key, stored: tuple[Any, ...]) -> _Sums:
+    sums = _Sums()
+    sums.numbers = list(stored[:-1])
+    durations: Optional[dict[int, int]]
+    try:
+        durations = _decode(stored[-1])
+    except (*DECODE_ERRORS, TypeError) as error:
+        raise MalformedDatabaseError(
+            f"the {_shown(key)} must be as it was stored (got {error}); the database is rebuilt"
+            " from the journal"
+        ) from error
+    sums.durations = durations
+    return sums
+
+
+def _shown(key: Key) -> str:
+    span, period, agent, job = key
+    return f"roll-up of {agent!r}, {job!r}, {period or span}"
