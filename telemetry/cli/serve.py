@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import attrs
 import click
@@ -37,7 +37,7 @@ def command(
     """
     from telemetry.service.server import serve
 
-    given = {"api_host": host, "api_port": port}
+    given: dict[str, Any] = {"api_host": host, "api_port": port}
     changes = {name: value for name, value in given.items() if value is not None}
     if allow_unauthenticated:
         changes["api_allow_unauthenticated"] = True

@@ -20,9 +20,9 @@ from telemetry.model.values import SqlValue, accept, clean_text, is_canonical_ti
 if TYPE_CHECKING:
     from telemetry.model.records import Record
 
-#: Keys of a run's line that are no fields to set: what an editor saw and wanted, and a time that
-#: follows from the records' own.
-_ABOUT_THE_RECORD = frozenset({"base_status", "force", "updated_at"})
+#: Keys of a run's line that are no fields to set: who edited, what that one saw and wanted, and a
+#: time that follows from the records' own.
+_ABOUT_THE_RECORD = frozenset({"base_status", "force", "actor", "updated_at"})
 _NOT_FIELDS = ENVELOPE_KEYS | {"event_id", "run_id"}
 _FIELDS = {
     name: column

@@ -5,20 +5,20 @@ The application: every operation under its path, and what happens to errors.
 from __future__ import annotations
 
 import contextlib
+from time import perf_counter
 from typing import TYPE_CHECKING, Optional
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
 from telemetry.model.errors import JournalError, SinkError
 from telemetry.service.logs import make_log
+from telemetry.service.middleware import guard
 from telemetry.service.problems import Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
-from telemetry.service.routes import edits, health, runs
+from telemetry.service.routes import edits, health, reads, records, runs
 from telemetry.service.state import Service
-from telemetry.storage.baseid import HEADER
 from telemetry.storage.queries import FilterError, SlowQueryError
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from telemetry.config import TelemetryConfig
-    from telemetry.service.answers import Answer
     from telemetry.service.operations import Operation
 
 #: Every operation; of two paths that fit, the first one answers.
 OPERATIONS: tuple[Operation, ...] = (
     *runs.OPERATIONS,
     *edits.OPERATIONS,
+    *reads.OPERATIONS,
+    *records.OPERATIONS,
     *health.OPERATIONS,
 )
 #: Time to deliver what is in the journal, when the service ends.
@@ -52,41 +53,59 @@ class Resource:
         if "GET" in operations:
             self._operations.setdefault("HEAD", operations["GET"])
         self._allowed = ", ".join(sorted(self._operations))
-        self._base = (HEADER.lower().encode(), service.base_id.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
-        Answer a request; nothing is raised.
+        Answer a request; nothing is raised but what ends the connection.
         """
-        answer = await self._answer(scope, Request(scope, receive))
-        answer.headers.append(self._base)
-        await answer(scope, receive, send)
-
-    async def _answer(self, scope: Scope, request: Request) -> Answer:
+        begun = perf_counter()
         operation = self._operations.get(scope["method"])
         if operation is None:
-            return respond(_not_allowed(self._allowed), scope)
+            await respond(_not_allowed(self._allowed), scope)(scope, receive, send)
+            return
         try:
-            return await operation.handler(self._service, request)
-        except Problem as problem:
-            return respond(problem, scope)
-        except FilterError as error:
-            return respond(filter_problem(error), scope)
-        except JournalError:
-            return respond(_JOURNAL_REFUSED, scope)
-        except SlowQueryError:
-            return respond(_TOO_SLOW, scope)
-        except SinkError:
-            return respond(_NO_DATABASE, scope)
+            answer = await operation.handler(self._service, Request(scope, receive))
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 (whatever it is, it gets an answer)
+            answer = respond(self._problem(error), scope)
+        await answer(scope, receive, send)
+        seconds = perf_counter() - begun
+        self._service.metrics.count(operation.method, operation.path, answer.status, seconds)
+
+    def _problem(self, error: Exception) -> Problem:
+        """
+        Return what an answer says of an error: never more than the kind of it.
+        """
+        if isinstance(error, Problem):
+            return error
+        if isinstance(error, FilterError):
+            return filter_problem(error)
+        for kind, problem in _PROBLEMS:
+            if isinstance(error, kind):
+                return problem
+        self._service.log.error("a defect of the service", exc_info=error)
+        return _DEFECT
 
 
-_JOURNAL_REFUSED = unavailable(
-    "journal-unavailable", "the journal takes nothing now; nothing was changed"
+#: What an error of the library means for whoever asked.
+_PROBLEMS: tuple[tuple[type[Exception], Problem], ...] = (
+    (
+        JournalError,
+        unavailable("journal-unavailable", "the journal takes nothing now; nothing was changed"),
+    ),
+    (
+        SlowQueryError,
+        unavailable("query-too-slow", "the answer took too long; ask for less at once", 5),
+    ),
+    (SinkError, unavailable("database-unavailable", "the database cannot be read now")),
 )
-_TOO_SLOW = unavailable(
-    "query-too-slow", "the answer took too long; ask for less, or by fewer conditions"
+_DEFECT = Problem(
+    "internal-error",
+    500,
+    "Internal Server Error",
+    "the service has a defect; its log says more under the request's id",
 )
-_NO_DATABASE = unavailable("database-unavailable", "the database cannot be read now")
 
 
 def _not_allowed(allowed: str) -> Problem:
@@ -136,15 +155,14 @@ def create_app(config: TelemetryConfig, *, log: Optional[FilteringBoundLogger] =
     )
     app.state.service = service
     app.router.routes.extend(resources(service, OPERATIONS))
-    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_middleware(guard, service=service)
+    app.router.default = _not_found
     return app
 
 
-async def _http_problem(request: Request, error: Exception) -> Answer:
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """
-    Return what the framework itself refuses as a problem.
+    Answer where there is nothing.
     """
-    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
-    slug = "not-found" if error.status_code == 404 else "refused"  # noqa: PLR2004
-    problem = Problem(slug, error.status_code, error.detail, headers=error.headers)
-    return respond(problem, request.scope)
+    if scope["type"] == "http":
+        await respond(Problem("not-found", 404, "Not Found"), scope)(scope, receive, send)

@@ -127,30 +127,10 @@ def check(
     """
     Check the values of an object by their columns.
     """
-    checked = Checked({}, [], [])
     if not isinstance(document, dict):
-        checked.errors.append(
-            FieldError(
-                loc=loc,
-                rule="must be a JSON object",
-                value=document,
-                way_out="send the fields as one object",
-                type="dict_type",
-            )
-        )
-        return checked
-    for name in required:
-        if document.get(name) is None:
-            rule, way_out = "is required", f"send {name}, {_form(columns[name])}"
-            checked.errors.append(
-                FieldError(
-                    loc=(*loc, name),
-                    rule=rule,
-                    value=document.get(name),
-                    way_out=way_out,
-                    type="missing",
-                )
-            )
+        return Checked({}, [_no_object(document, loc)], [])
+    missing = [name for name in required if document.get(name) is None]
+    checked = Checked({}, [_missing(columns[name], (*loc, name)) for name in missing], [])
     for name, value in document.items():
         column = columns.get(name)
         if column is None:
@@ -159,23 +139,34 @@ def check(
         elif value is None:
             checked.values[name] = None
         else:
-            _check_one(column, value, name in required, (*loc, name), checked)
+            try:
+                checked.values[name] = check_value(column, value, is_required=name in required)
+            except _BadValueError as bad:
+                checked.errors.append(
+                    FieldError(
+                        loc=(*loc, name),
+                        rule=bad.rule,
+                        value=value,
+                        way_out=bad.way_out,
+                        type=bad.type,
+                    )
+                )
     return checked
 
 
-def _check_one(
-    column: Column,
-    value: Any,
-    is_required: bool,
-    loc: Loc,
-    checked: Checked,  # noqa: FBT001
-) -> None:
-    try:
-        checked.values[column.name] = check_value(column, value, is_required=is_required)
-    except _BadValueError as bad:
-        checked.errors.append(
-            FieldError(loc=loc, rule=bad.rule, value=value, way_out=bad.way_out, type=bad.type)
-        )
+def _no_object(document: Any, loc: Loc) -> FieldError:
+    return FieldError(
+        loc=loc,
+        rule="must be a JSON object",
+        value=document,
+        way_out="send the fields as one object",
+        type="dict_type",
+    )
+
+
+def _missing(column: Column, loc: Loc) -> FieldError:
+    way_out = f"send {loc[-1]}, {_form(column)}"
+    return FieldError(loc=loc, rule="is required", way_out=way_out, type="missing")
 
 
 def check_value(column: Column, value: Any, *, is_required: bool = False) -> Any:
@@ -187,7 +178,8 @@ def check_value(column: Column, value: Any, *, is_required: bool = False) -> Any
         if problem:
             raise _BadValueError(problem.split(" (got")[0], "send another text")
         return value
-    found = _CHECKS.get(column.kind, _choice)(column, value)
+    check_kind: Callable[[Column, Any], Any] = _CHECKS.get(column.kind, _choice)
+    found = check_kind(column, value)
     if is_required and isinstance(found, str) and not found.strip():
         raise _BadValueError("must not be empty", f"name the {column.name}", "string_too_short")
     return found

@@ -38,7 +38,7 @@ def _place(repo: str) -> Optional[tuple[str, str]]:
         host, path = match.groups() if match else ("", "")
         port = ""
     path = path.strip("/")
-    path = path[: -len(".git")] if path.endswith(".git") else path
+    path = path.removesuffix(".git")
     form = _form(host.lower())
     if not form or not _PATH.fullmatch(path) or ".." in path.split("/"):
         return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Optional
 
 import msgspec
@@ -17,6 +19,8 @@ import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+EventDict = MutableMapping[str, Any]
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 #: The server's own loggers; what they say goes into the log too.
@@ -34,7 +38,7 @@ def make_log(level: str, stream: Optional[BinaryIO] = None) -> FilteringBoundLog
         structlog.BytesLogger(stream or getattr(sys.stderr, "buffer", None)),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             structlog.processors.format_exc_info,
             _render,
         ],
@@ -50,7 +54,22 @@ def _number(level: str) -> int:
     return number if isinstance(number, int) else logging.INFO
 
 
-def _render(_: Any, __: str, event_dict: MutableMapping[str, Any]) -> bytes:
+def _stamp(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """
+    Add the time; structlog's own stamper costs ten times as much.
+    """
+    now = time.time()
+    second = int(now)
+    event_dict["timestamp"] = f"{_second_text(second)}.{int((now - second) * 1e6):06d}Z"
+    return event_dict
+
+
+@lru_cache(maxsize=2)
+def _second_text(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _render(_: Any, __: str, event_dict: EventDict) -> bytes:
     """
     Return an entry as JSON, what happened first.
     """

@@ -22,6 +22,7 @@ import uvicorn
 from telemetry.model.errors import SettingsError, TelemetryError
 from telemetry.service.app import create_app
 from telemetry.service.auth import Authenticator
+from telemetry.service.connections import protocol_for
 from telemetry.service.hosts import is_loopback
 from telemetry.service.instance import Instance
 from telemetry.service.logs import make_log, take_over
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 GRACE_S = 10
 KEEP_ALIVE_S = 75
 BACKLOG = 1024
-MAX_HEADER_BYTES = 64 << 10
 #: The event loop waits at most so long for the interpreter while a follower works.
 SWITCH_INTERVAL_S = 0.001
 #: What a shell reports for a program that a second signal ended.
@@ -202,6 +202,7 @@ def _run(
     server = Server(
         uvicorn.Config(
             app,
+            http=protocol_for(config),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -210,7 +211,6 @@ def _run(
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
     )
     signals.stop(server)

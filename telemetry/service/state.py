@@ -5,7 +5,6 @@ One running service: its parts, made once and wired together.
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
@@ -16,7 +15,9 @@ from telemetry.runtime.runtime import Runtime
 from telemetry.runtime.surroundings import SERVICE
 from telemetry.service.barrier import Barrier
 from telemetry.service.bodies import Settler
+from telemetry.service.metrics import Metrics
 from telemetry.service.problems import unavailable
+from telemetry.service.seen import Seen
 from telemetry.service.turns import Turns
 from telemetry.service.writing import Writer
 from telemetry.storage.baseid import base_id
@@ -53,8 +54,9 @@ class Service:
         )
         self.barrier = Barrier(self.runtime.followers, self._journal_bytes)
         self.turns = Turns()
+        self.seen = Seen()
         self.base_id = base_id(self.config.state_dir)
-        self.started_at = time.time()
+        self.metrics = Metrics()
         self._readers = ThreadPoolExecutor(READER_COUNT, "telemetry-reader")
 
     def start(self) -> None:
@@ -99,6 +101,15 @@ class Service:
             raise unavailable(
                 "database-unavailable", "the database cannot be read now; nothing was changed"
             ) from None
+
+    @property
+    def journal_mode(self) -> str:
+        """
+        Return how SQLite keeps the database: the write-ahead log leaves files beside it.
+        """
+        path = self.config.db_path
+        has_log = path.with_name(f"{path.name}-wal").exists()
+        return "WAL" if has_log or not path.exists() else "DELETE"
 
     def _journal_bytes(self) -> int:
         try:

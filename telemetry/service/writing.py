@@ -38,6 +38,8 @@ class Writer:
     ) -> None:
         self._append = append
         self._written = written
+        #: Whether the last write was refused.
+        self.is_failing = False
         self._clock = Clock()
         self._number = itertools.count(1).__next__
         writer = new_writer()
@@ -75,7 +77,8 @@ class Writer:
         Raises:
             JournalError: The journal did not take them; of several it may have taken the first.
         """
-        if not self._append(block, second):
+        self.is_failing = not self._append(block, second)
+        if self.is_failing:
             raise JournalError("the journal must take the record (it did not); nothing was changed")
         self._written()
         return len(block)

@@ -7,27 +7,40 @@ come one after the other: what an edit was based on is what it says.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from telemetry.model.run import Status
+from telemetry.model.run import COLUMNS, Status
 from telemetry.service.answers import json_answer
+from telemetry.service.auth import ANONYMOUS, Principal
 from telemetry.service.bodies import KEYS, PATCHABLE
-from telemetry.service.checks import check, parse
+from telemetry.service.checks import Checked, check, parse
 from telemetry.service.operations import PREFIX, Operation
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
 from telemetry.service.rendering import etag
-from telemetry.service.writing import EDITED
+from telemetry.service.writing import COMMIT, DELETED, EDITED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
+    from telemetry.model.run import Column
     from telemetry.service.answers import Answer
     from telemetry.service.state import Service
 
 _encode = msgspec.json.Encoder().encode
 _RUNNING = Status.RUNNING.value
+_HASH = re.compile(r"[0-9a-fA-F]{7,40}")
+#: What a body says of a commit: the columns of one, without what stands before each name.
+COMMIT_FIELDS: Mapping[str, Column] = {
+    name[len("git_") :]: column
+    for name, column in COLUMNS.items()
+    if name.startswith("git_commit_")
+}
+COMMIT_REQUIRED = ("commit_hash", "commit_source")
 
 
 async def update_run(service: Service, request: Request) -> Answer:
@@ -35,24 +48,27 @@ async def update_run(service: Service, request: Request) -> Answer:
     Set what a person corrects; null clears.
     """
     event_id = request.path_params["event_id"]
-    said = _said(parse(await request.body()))
+    said, _, ignored = _said(parse(await request.body()))
     async with service.turns.of(event_id):
         row = await _found(service, event_id)
         _check_match(request, row)
-        is_running = row["status"] == _RUNNING
-        about: dict[str, Any] = {"base_status": row["status"]}
-        if not is_running:
+        about: dict[str, Any] = {"base_status": row["status"], **_by(request)}
+        if row["status"] != _RUNNING:
             about["force"] = True
         fields = service.settler.fields(PATCHABLE, said)
-        write(service, EDITED, row, {**about, **fields})
+        _write(service, EDITED, row, {**about, **fields})
         new = await _found(service, event_id)
-    return json_answer(
-        {"event_id": event_id, "updated": True, "fields_updated": list(said)},
-        headers={"ETag": etag(new)},
-    )
+    document: dict[str, Any] = {
+        "event_id": event_id,
+        "updated": True,
+        "fields_updated": list(said),
+    }
+    if ignored:
+        document["ignored"] = [one.plain() for one in ignored]
+    return json_answer(document, headers={"ETag": etag(new)})
 
 
-def _said(document: Any) -> dict[str, Any]:
+def _said(document: Any) -> Checked:
     """
     Return what a body sets.
 
@@ -76,7 +92,7 @@ def _said(document: Any) -> dict[str, Any]:
         raise Problem(
             "nothing-to-update", 400, "Nothing to update", f"No valid fields to update; use {names}"
         )
-    return checked.values
+    return checked
 
 
 async def _found(service: Service, event_id: str) -> dict[str, Any]:
@@ -104,13 +120,71 @@ def _check_match(request: Request, row: dict[str, Any]) -> None:
         )
 
 
-def write(service: Service, kind: str, row: dict[str, Any], fields: dict[str, Any]) -> None:
+def _by(request: Request) -> dict[str, str]:
+    """
+    Return who edits, for the history of the run.
+    """
+    principal: Principal = request.scope.get("state", {}).get("principal", ANONYMOUS)
+    return {"actor": principal.token_id}
+
+
+def _write(service: Service, kind: str, row: dict[str, Any], fields: dict[str, Any]) -> None:
     """
     Record something about a run that is known.
     """
     keys = {name: row[name] for name in KEYS}
     body = _encode({**keys, **fields})[1:-1]
     service.barrier.wrote(service.writer.record(kind, [body]), [row["event_id"]])
+
+
+async def associate_commit(service: Service, request: Request) -> Answer:
+    """
+    Record the commit that came of a run.
+    """
+    event_id = request.path_params["event_id"]
+    said = _commit(parse(await request.body()))
+    async with service.turns.of(event_id):
+        row = await _found(service, event_id)
+        fields = service.settler.fields(COLUMNS, {f"git_{n}": v for n, v in said.items()})
+        _write(service, COMMIT, row, fields)
+    return json_answer(
+        {
+            "status": "success",
+            "event_id": event_id,
+            "run_id": row["run_id"],
+            "commit_hash": said["commit_hash"],
+        }
+    )
+
+
+def _commit(document: Any) -> dict[str, Any]:
+    checked = check(document, COMMIT_FIELDS, COMMIT_REQUIRED)
+    commit_hash = checked.values.get("commit_hash")
+    if commit_hash is not None and not _HASH.fullmatch(commit_hash):
+        checked.errors.append(
+            FieldError(
+                loc=("body", "commit_hash"),
+                rule="must be 7 to 40 hexadecimal digits",
+                value=commit_hash,
+                way_out="send what `git rev-parse HEAD` says",
+                type="string_pattern_mismatch",
+            )
+        )
+    if checked.errors:
+        raise invalid(checked.errors)
+    return {name: value for name, value in checked.values.items() if value is not None}
+
+
+async def delete_run(service: Service, request: Request) -> Answer:
+    """
+    Delete a run with all that belongs to it; nothing brings it back.
+    """
+    event_id = request.path_params["event_id"]
+    async with service.turns.of(event_id):
+        row = await _found(service, event_id)
+        _check_match(request, row)
+        _write(service, DELETED, row, _by(request))
+    return json_answer({"event_id": event_id, "deleted": True})
 
 
 OPERATIONS = (
@@ -120,5 +194,19 @@ OPERATIONS = (
         handler=update_run,
         tag="edits",
         summary="Correct a run",
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{PREFIX}/runs/{{event_id}}",
+        handler=delete_run,
+        tag="edits",
+        summary="Delete a run",
+    ),
+    Operation(
+        method="POST",
+        path=f"{PREFIX}/runs/{{event_id}}/associate-commit",
+        handler=associate_commit,
+        tag="edits",
+        summary="Link a run with its commit",
     ),
 )

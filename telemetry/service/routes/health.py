@@ -5,31 +5,41 @@ Whether the service is well, for people, balancers and scrapers.
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from telemetry.service.answers import json_answer
+from telemetry.model.errors import SinkError
+from telemetry.runtime.surroundings import State
+from telemetry.service.answers import Answer, json_answer
+from telemetry.service.barrier import SINK
+from telemetry.service.metrics import CONTENT_TYPE, Gauges
 from telemetry.service.operations import Operation
+from telemetry.service.standing import dead_letters, journal_bytes, lag_bytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from telemetry.service.answers import Answer
     from telemetry.service.state import Service
+
+#: States of a follower whose sink takes nothing.
+_STUCK = frozenset({State.OUTAGE, State.PAUSED})
 
 
 async def health(service: Service, request: Request) -> Answer:
     """
-    Say that the service is there, and how it keeps its data; the database is not asked.
+    Say that the service is there, and how it keeps its data.
     """
-    return json_answer(
-        {
-            "status": "ok",
-            "version": version("telemetry"),
-            "db_path": service.config.db_path.name,
-            "journal_mode": "WAL",
-            "synchronous": "NORMAL",
-        }
-    )
+    return json_answer({"status": "ok", "version": version("telemetry"), **_database(service)})
+
+
+def _database(service: Service) -> dict[str, str]:
+    """
+    Say where the database is, by its name alone, and how it is kept.
+    """
+    return {
+        "db_path": service.config.db_path.name,
+        "journal_mode": service.journal_mode,
+        "synchronous": "NORMAL",
+    }
 
 
 async def healthz(service: Service, request: Request) -> Answer:
@@ -39,9 +49,81 @@ async def healthz(service: Service, request: Request) -> Answer:
     return json_answer({"status": "ok"})
 
 
+async def readyz(service: Service, request: Request) -> Answer:
+    """
+    Say whether records are taken and reach the database; 503 where not.
+    """
+    lag = await service.ask(_lag, service)
+    states = {one.sink: one.state for one in service.runtime.followers.stats().followers}
+    is_followed = lag is not None and states.get(SINK) not in _STUCK
+    checks: dict[str, Any] = {
+        "journal": "failing" if service.writer.is_failing else "ok",
+        "database": "ok" if is_followed else "failing",
+        "lag_bytes": lag,
+    }
+    is_ready = is_followed and not service.writer.is_failing
+    document = {"status": "ready" if is_ready else "not ready", **checks}
+    return json_answer(document, 200 if is_ready else 503)
+
+
+def _lag(service: Service) -> Any:
+    try:
+        return lag_bytes(service)
+    except (OSError, SinkError):
+        return None
+
+
+async def metrics(service: Service, request: Request) -> Answer:
+    """
+    Say how many runs there are; to a scraper, in its own form.
+    """
+    totals = await service.read(service.store.totals)
+    if not _is_scraper(request.headers.get("accept", "")):
+        return json_answer({**totals, "performance": _database(service)})
+    gauges = await service.ask(
+        lambda: Gauges(
+            journal_bytes(service),
+            {SINK: lag_bytes(service)},
+            dead_letters(service),
+            totals["statuses"],
+        )
+    )
+    return Answer(service.metrics.text(gauges), media_type=CONTENT_TYPE)
+
+
+def _is_scraper(accept: str) -> bool:
+    """
+    Tell whether Prometheus' text is what is wanted.
+    """
+    wanted = accept.lower()
+    is_text = "openmetrics" in wanted or "text/plain" in wanted
+    return is_text and "application/json" not in wanted
+
+
 OPERATIONS = (
     Operation(
-        method="GET", path="/health", handler=health, tag="health", summary="Say what is there"
+        method="GET",
+        path="/health",
+        handler=health,
+        tag="health",
+        summary="Say what the service is",
     ),
-    Operation(method="GET", path="/healthz", handler=healthz, tag="health", summary="Say it lives"),
+    Operation(
+        method="GET", path="/healthz", handler=healthz, tag="health", summary="Say that it lives"
+    ),
+    Operation(
+        method="GET",
+        path="/readyz",
+        handler=readyz,
+        tag="health",
+        summary="Say whether it takes records and shows them",
+        answers={503: {}},
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        handler=metrics,
+        tag="health",
+        summary="Count the runs",
+    ),
 )

@@ -4,11 +4,14 @@ Runs: handed over, listed and looked at.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional, Union
 
+import attrs
 import msgspec
 
 from telemetry.model.records import DECODE_ERRORS
+from telemetry.model.run import COLUMNS, Kind
+from telemetry.model.values import clean_text, to_sql
 from telemetry.service.answers import json_answer
 from telemetry.service.bodies import UnusualError, decode_run, decode_runs
 from telemetry.service.checks import check_run, parse
@@ -20,9 +23,12 @@ from telemetry.service.rendering import etag, run_document
 from telemetry.storage.queries import NEWEST_FIRST, Filters
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
     from telemetry.service.answers import Answer
+    from telemetry.service.checks import Loc
     from telemetry.service.state import Service
 
 #: Runs in one batch.
@@ -40,15 +46,15 @@ async def create_run(service: Service, request: Request) -> Answer:
     return json_answer(await _said_of(service, item), 201)
 
 
-def _read_one(service: Service, raw: bytes) -> Posted:
+def _read_one(service: Service, raw: bytes, loc: Loc = ("body",)) -> Posted:
     try:
         body = decode_run(raw)
         return Posted(body, service.settler.run(body))
     except (*DECODE_ERRORS, UnusualError):
-        return _read_slowly(service, parse(raw), ("body",))
+        return _read_slowly(service, parse(raw, loc), loc)
 
 
-def _read_slowly(service: Service, document: Any, loc: tuple[Any, ...]) -> Posted:
+def _read_slowly(service: Service, document: Any, loc: Loc) -> Posted:
     body, checked = check_run(document, loc)
     if body is None:
         raise invalid(checked.errors)
@@ -56,14 +62,46 @@ def _read_slowly(service: Service, document: Any, loc: tuple[Any, ...]) -> Poste
 
 
 async def _said_of(service: Service, item: Posted) -> dict[str, Any]:
-    said: dict[str, Any] = {"status": item.status, "event_id": item.body.event_id}
+    event_id = item.body.event_id
+    said: dict[str, Any] = {"status": item.status, "event_id": event_id}
     if item.ignored:
         said["ignored"] = [one.plain() for one in item.ignored]
     if item.status == CREATED:
         said["run_id"] = item.body.run_id
-        return said
-    said["message"] = f"Run {item.body.event_id} is known already"
+    elif item.was_deleted:
+        said["message"] = f"Run {event_id} was deleted, and stays so"
+    else:
+        said["outcome_taken"] = item.is_outcome_taken
+        said["differences"] = found = await _differences(service, item)
+        said["message"] = _message(event_id, found, is_taken=item.is_outcome_taken)
     return said
+
+
+def _message(event_id: str, differences: list[str], *, is_taken: bool) -> str:
+    known = f"Run {event_id} is known already"
+    taken = "; its outcome was taken" if is_taken else ""
+    left = f"; it was left as it is in {', '.join(differences)}" if differences else ""
+    return f"{known}{taken}{left}"
+
+
+async def _differences(service: Service, item: Posted) -> list[str]:
+    """
+    Return in which fields a repeat says something else than the run that is stored.
+    """
+    row = await service.read(service.store.run, item.body.event_id)
+    said = msgspec.json.decode(b"{" + item.said + b"}")
+    return [name for name, value in said.items() if row and not _is_as_said(row, name, value)]
+
+
+def _is_as_said(row: dict[str, Any], name: str, value: Any) -> bool:
+    column = COLUMNS[name]
+    if column.kind is Kind.JSON:
+        text = row[name]
+        try:
+            return text is not None and bool(msgspec.json.decode(text) == value)
+        except DECODE_ERRORS:
+            return False
+    return bool(row[name] == to_sql(column, value))
 
 
 async def create_runs(service: Service, request: Request) -> Answer:
@@ -75,7 +113,7 @@ async def create_runs(service: Service, request: Request) -> Answer:
     return json_answer(_counts(items, errors))
 
 
-def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Problem]]:
+def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
     settle = service.settler.run
     try:
         bodies = decode_runs(raw)
@@ -92,21 +130,34 @@ def _check_count(count: int) -> None:
         raise invalid([error])
 
 
-def _read_each(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Problem]]:
+def _read_each(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
+    raws: Sequence[Union[bytes, msgspec.Raw]]
     try:
         raws = _decode_items(raw)
     except DECODE_ERRORS:
         raws = _items_of(parse(raw))
     _check_count(len(raws))
     items: list[Any] = []
-    errors: dict[int, Problem] = {}
+    errors: dict[int, Refused] = {}
     for at, one in enumerate(raws):
         try:
-            items.append(_read_one(service, bytes(one)))
+            items.append(_read_one(service, bytes(one), ("body", at)))
         except Problem as problem:
             items.append(None)
-            errors[at] = problem
+            errors[at] = Refused(_event_id_in(bytes(one)), problem)
     return items, errors
+
+
+def _event_id_in(raw: bytes) -> Optional[str]:
+    """
+    Return the key of a run that cannot be taken, where it has one.
+    """
+    try:
+        document = msgspec.json.decode(raw)
+    except DECODE_ERRORS:
+        return None
+    found = document.get("event_id") if isinstance(document, dict) else None
+    return clean_text(found[:255]) if isinstance(found, str) else None
 
 
 def _items_of(document: Any) -> list[bytes]:
@@ -126,21 +177,53 @@ def _items_of(document: Any) -> list[bytes]:
     return [msgspec.json.encode(run) for run in runs]
 
 
-def _counts(items: list[Any], errors: dict[int, Problem]) -> dict[str, Any]:
-    results: list[dict[str, Any]] = []
-    for at, item in enumerate(items):
-        if item is None:
-            results.append({"status": "error", "detail": errors[at].detail})
-        else:
-            results.append({"status": item.status, "event_id": item.body.event_id})
-    inserted = sum(result["status"] == CREATED for result in results)
+def _counts(items: list[Any], errors: dict[int, Refused]) -> dict[str, Any]:
+    """
+    Say what became of a batch, as a whole and run by run.
+    """
+    results = [
+        errors[at].plain() if item is None else _result(item) for at, item in enumerate(items)
+    ]
+    inserted = sum(item is not None and item.status == CREATED for item in items)
     return {
         "inserted": inserted,
         "duplicates": len(items) - inserted - len(errors),
-        "errors": [str(problem.detail) for problem in errors.values()],
+        "errors": [error.line() for error in errors.values()],
         "total": len(items),
         "results": results,
     }
+
+
+def _result(item: Posted) -> dict[str, Any]:
+    result: dict[str, Any] = {"status": item.status, "event_id": item.body.event_id}
+    if item.is_outcome_taken:
+        result["outcome_taken"] = True
+    if item.ignored:
+        result["ignored"] = [one.plain() for one in item.ignored]
+    return result
+
+
+@attrs.frozen
+class Refused:
+    """
+    A run of a batch that cannot be taken, and why.
+    """
+
+    event_id: Optional[str]
+    problem: Problem
+
+    def plain(self) -> dict[str, Any]:
+        """
+        Return it as an item of the results.
+        """
+        return {"status": "error", "event_id": self.event_id, "detail": self.problem.detail}
+
+    def line(self) -> str:
+        """
+        Return it as a text that begins with the run's key.
+        """
+        reasons = "; ".join(error.message for error in self.problem.errors)
+        return f"{self.event_id or '(no event_id)'}: {reasons or self.problem.detail}"
 
 
 async def list_runs(service: Service, request: Request) -> Answer:
