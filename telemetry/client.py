@@ -54,6 +54,9 @@ def _contained(otherwise: Any = None) -> Callable[[Method], Method]:
 _COMMIT_HASH = re.compile(r"[0-9a-fA-F]{7,40}")
 _COMMIT_SOURCES = tuple(source.value for source in CommitSource)
 FLUSH_TIMEOUT_S = 5.0
+_SUCCESS = OUTCOMES[Status.SUCCESS]
+#: What a status means that is spelt as it is stored.
+_OUTCOMES = {outcome.word: outcome for outcome in OUTCOMES.values()}
 
 
 class TelemetryClient:
@@ -114,7 +117,7 @@ class TelemetryClient:
         Returns:
             The run's id; also where nothing could be recorded.
         """
-        return self._start((agent_name, job_type), trigger_type, fields, run_id).run_id
+        return self._start(agent_name, job_type, trigger_type, fields, run_id).run_id
 
     def log_event(self, run_id: str, event_type: str, payload: object = None) -> None:
         """
@@ -136,7 +139,8 @@ class TelemetryClient:
         """
         runtime = self._runtime
         try:
-            outcome = self._outcome(status)
+            known = _OUTCOMES.get(status) if type(status) is str else None
+            outcome = known or self._outcome(status)
             run = runtime.runs.take(run_id)
             if run is not None:
                 self._end(run, outcome, fields)
@@ -153,7 +157,7 @@ class TelemetryClient:
 
         An exception ends the run with the status it means and goes on as the same object.
         """
-        return RunContext(self, (agent_name, job_type), trigger_type, fields)
+        return RunContext(self, agent_name, job_type, trigger_type, fields)
 
     @_contained((False, "the commit could not be recorded; telemetry's log says why"))
     def associate_commit(
@@ -247,7 +251,8 @@ class TelemetryClient:
 
     def _start(
         self,
-        names: tuple[str, str],
+        agent_name: str,
+        job_type: str,
         trigger_type: str,
         fields: Mapping[str, Any],
         run_id: Optional[str] = None,
@@ -256,16 +261,16 @@ class TelemetryClient:
         try:
             own = "" if run_id is None else self._own_run_id(run_id)
             outer = current_context()
-            parent = runtime if outer is None else outer
+            parent = (outer and outer._run) or runtime  # noqa: SLF001
             # Before the start is written: whoever reads it must find its owner alive.
             runtime.liveness.hold()
             run = runtime.recorder.start(
-                names[0], names[1], trigger_type, fields, own, parent.run_id, parent.trace_id
+                agent_name, job_type, trigger_type, fields, own, parent.run_id, parent.trace_id
             )
             runtime.runs.add(run)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
-            return runtime.unrecorded(str(names[0]))
+            return runtime.unrecorded(str(agent_name))
         return run
 
     def _finish(self, run: OpenRun, error: Optional[BaseException]) -> None:
@@ -274,7 +279,7 @@ class TelemetryClient:
         """
         runtime = self._runtime
         try:
-            outcome = outcome_of(error)
+            outcome = _SUCCESS if error is None else outcome_of(error)
             if run.final_status is not None and outcome.status is Status.SUCCESS:
                 outcome = OUTCOMES[run.final_status]
             if runtime.runs.take(run.run_id) is not None:

@@ -25,19 +25,22 @@ class RunContext:
     whatever leaves the block; the same exception goes on.
     """
 
-    __slots__ = ("_client", "_fields", "_names", "_outer", "_run", "_trigger")
+    __slots__ = ("_agent", "_client", "_fields", "_job", "_outer", "_run", "_trigger")
 
     def __init__(
         self,
         client: TelemetryClient,
-        names: tuple[str, str],
+        agent_name: str,
+        job_type: str,
         trigger_type: str,
         fields: Mapping[str, Any],
     ) -> None:
         self._client = client
-        self._names = names
+        self._agent = agent_name
+        self._job = job_type
         self._trigger = trigger_type
         self._fields = fields
+        #: What the recorder knows the run by; None before the block is entered.
         self._run: Optional[OpenRun] = None
         self._outer: Optional[RunContext] = None
 
@@ -133,7 +136,7 @@ class RunContext:
     def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
         try:
             self._run = self._client._start(  # noqa: SLF001
-                self._names, self._trigger, self._fields
+                self._agent, self._job, self._trigger, self._fields
             )
             self._outer = enter(self)
             return self

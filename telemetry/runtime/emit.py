@@ -123,12 +123,9 @@ class Emitter:
             first, second, text = known
             micro = now - first
             if not 0 <= micro < MICROS:
-                begun = clock.second_of(now)
-                first, second, text = known = (
-                    begun.first_us,
-                    begun.second,
-                    f'","timestamp":"{begun.text}.'.encode(),
-                )
+                first, second_text, _, second = clock.second_of(now)
+                text = f'","timestamp":"{second_text}.'.encode()
+                known = (first, second, text)
                 micro = now - first
             body = b"".join(
                 (
