@@ -33,6 +33,7 @@ from telemetry.api.results import (
     Metrics,
     Page,
     RecordsResult,
+    RefusedRecord,
     RunEvent,
     StoredRun,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "PreconditionFailedError",
     "RateLimitedError",
     "RecordsResult",
+    "RefusedRecord",
     "RunEvent",
     "StoredRun",
     "TelemetryAPI",

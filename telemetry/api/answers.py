@@ -167,7 +167,8 @@ class Answer:
         said = [_told(problem) for problem in _fields(document.get("errors"))]
         if not said:
             detail = document.get("detail")
-            said = [detail if isinstance(detail, str) else _text(document.get("title"))]
+            told = (detail, document.get("title"), document.get("status"))
+            said = [next(filter(None, map(_text, told)), "")]
         text = "; ".join(filter(None, said))[:_MAX_SHOWN]
         message = f"{self.method} {self.url} was answered {self.status}"
         way_out = _WAYS_OUT.get(self.status, "")

@@ -60,6 +60,10 @@ class CreateResult:
     run_id: Optional[str] = None
     #: What a person may want to know of a duplicate.
     message: str = ""
+    #: Whether a duplicate brought the outcome of a run that was still running.
+    outcome_taken: bool = False
+    #: Fields in which a duplicate says something else than the run, which was left as it is.
+    differences: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
 
     @property
@@ -137,26 +141,37 @@ class CommitResult:
 
 
 @attrs.frozen(kw_only=True)
+class RefusedRecord:
+    """
+    A shipped record that can never be taken.
+    """
+
+    id: str
+    #: One word for programs, such as ``damaged``.
+    slug: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class RecordsResult:
     """
     What became of shipped records.
     """
 
-    accepted: int
+    stored: int
     duplicates: int
     total: int
-    #: The records that can never be taken: what is wrong with each.
-    rejected: tuple[dict[str, Any], ...] = ()
+    refused: tuple[RefusedRecord, ...] = ()
 
     def with_next(self, other: RecordsResult) -> RecordsResult:
         """
         Return this together with what became of the records behind.
         """
         return RecordsResult(
-            accepted=self.accepted + other.accepted,
+            stored=self.stored + other.stored,
             duplicates=self.duplicates + other.duplicates,
             total=self.total + other.total,
-            rejected=(*self.rejected, *other.rejected),
+            refused=(*self.refused, *other.refused),
         )
 
 
@@ -194,6 +209,8 @@ class HistoryRecord:
     """
 
     id: str
+    event_id: str
+    run_id: str
     change: str
     timestamp: datetime
     #: What it said of the run, by field.

@@ -229,7 +229,7 @@ class TelemetryAPI(Caller):
         """
         Ship lines of a journal; one that the service has already is passed over.
         """
-        done = results.RecordsResult(accepted=0, duplicates=0, total=0)
+        done = results.RecordsResult(stored=0, duplicates=0, total=0)
         for call in calls.send_records(lines):
             done = done.with_next(self._do(call))
         return done

@@ -336,12 +336,13 @@ def test_lines_are_shipped_in_bodies_of_bounded_size(api, service, monkeypatch):
     Lines go as they are, each with its newline, as many in a request as fit.
     """
     monkeypatch.setattr("telemetry.api.calls.MAX_LINES_BYTES", 11)
-    service.say({"accepted": 2, "duplicates": 0, "total": 2, "rejected": []})
-    service.say({"accepted": 0, "duplicates": 0, "total": 1, "rejected": [{"id": "w-3"}]})
+    refused = {"id": "w-3", "slug": "damaged", "reason": "no"}
+    service.say({"stored": 2, "duplicates": 0, "total": 2, "refused": []})
+    service.say({"stored": 0, "duplicates": 0, "total": 1, "refused": [refused]})
 
     done = api.send_records([b"12345", b"1234\n", b"a line longer than a body"])
 
-    assert (done.accepted, done.total, done.rejected) == (2, 3, ({"id": "w-3"},))
+    assert (done.stored, done.total, done.refused[0].slug) == (2, 3, "damaged")
     assert [request.get_data() for request in service.seen] == [
         b"12345\n1234\n",
         b"a line longer than a body\n",
