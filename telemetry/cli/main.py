@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "stats": "telemetry.cli.stats",
     "query": "telemetry.cli.query",
     "serve": "telemetry.cli.serve",
+    "export": "telemetry.cli.export",
     "token": "telemetry.cli.token",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",

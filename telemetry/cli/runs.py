@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from telemetry.cli.filters import FILTERS, chosen, filter_options
 from telemetry.cli.ids import short_ids
 from telemetry.cli.outcomes import error_of, status_cell, took_ms
 from telemetry.cli.quick import newest
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
-from telemetry.cli.times import When, clock, duration, today_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from telemetry.cli.times import clock, duration, today_of
 
 DEFAULT_LIMIT = 20
-_FILTERS = ("agent", "job_type", "statuses", "failed", "since", "until", "parent", "search")
 COLUMNS = (
     TableColumn(title="RUN", style="name"),
     TableColumn(title="STATUS"),
@@ -36,42 +33,9 @@ COLUMNS = (
 )
 
 
-def _statuses(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """
-    Accept every spelling of a status that is understood elsewhere.
-    """
-    if not value:
-        return ()
-    from telemetry.model.run import Status, parse_status
-
-    found = []
-    for text in value:
-        status = parse_status(text)
-        if status is None:
-            choices = ", ".join(status.value for status in Status)
-            raise click.BadParameter(f"must be one of {choices} (got {text!r})", ctx, param)
-        found.append(status.value)
-    return tuple(dict.fromkeys(found))
-
-
 @shares_options
 @click.command("runs")
-@click.option("--agent", help="Only runs of this agent.")
-@click.option("--job-type", "--job", help="Only runs of this kind of work.")
-@click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    callback=_statuses,
-    help="Only runs of this status; may be given again.",
-)
-@click.option("--failed", is_flag=True, help="Only runs that failed, died or timed out.")
-@click.option(
-    "--since", type=When(), help="Only runs begun since: 2h, 3d, today, 2026-11-22T10:30."
-)
-@click.option("--until", type=When(), help="Only runs begun before.")
-@click.option("--parent", metavar="RUN", help="Only runs nested in this one.")
-@click.option("--search", metavar="TEXT", help="Only runs with this text in names or summaries.")
+@filter_options
 @click.option(
     "-n",
     "--limit",
@@ -103,7 +67,7 @@ def command(quiet: bool, watch: bool, interval: float, **options: Any) -> None:
     limit: int = options["limit"]
     asked = limit + 1 if limit else -1
     rows = None
-    if not session.as_json and not any(options[name] for name in _FILTERS):
+    if not session.as_json and not any(options[name] for name in FILTERS):
         rows = newest(session.base_dir, asked)
     if rows is None:
         rows = _rows(session, options, asked)
@@ -163,23 +127,10 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(session: Session, options: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    # What the shortest way does without is imported behind it.
-    from telemetry.cli.finding import FAILURES, column_time, find_run, find_runs, open_reader
-    from telemetry.storage.reader import RunFilter
+    from telemetry.cli.finding import find_runs, open_reader
 
-    statuses = (*options["statuses"], *(FAILURES if options["failed"] else ()))
-    parent = options["parent"]
-    if parent is not None:
-        parent = find_run(session, parent)["run_id"]
-    wanted = RunFilter(
-        agent=options["agent"],
-        job_type=options["job_type"],
-        since=column_time(options["since"]),
-        until=column_time(options["until"]),
-        text=options["search"],
-        parent=parent,
-    )
-    return find_runs(open_reader(session), wanted, tuple(dict.fromkeys(statuses)), limit=limit)
+    wanted, statuses = chosen(session, options)
+    return find_runs(open_reader(session), wanted, statuses, limit=limit)
 
 
 def _note(session: Session, rows: list[dict[str, Any]], *, has_more: bool) -> None:
