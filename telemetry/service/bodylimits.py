@@ -123,9 +123,10 @@ class Body:
     def _take(self, count: int) -> None:
         self._count += count
         self._held += count
+        has_room = self._budget.take(count)
         if self._count > self._limit:
             self._refuse(too_large(self._limit))
-        if not self._budget.take(count):
+        if not has_room:
             self._refuse(unavailable("bodies", "too many large bodies arrive at once"))
 
     def _refuse(self, problem: Problem) -> NoReturn:
