@@ -65,7 +65,7 @@ class Server:
         for line in sys.stdin:
             with self.lock:
                 for name, value in json.loads(line).items():
-                    setattr(self, name, value)
+                    setattr(self, name, set(value) if name == "kept" else value)
             self.say(ack=True)
 
     def say(self, **said):
@@ -110,7 +110,7 @@ class Server:
             return True
         with self.lock:
             behaviour = self.script.pop(0) if self.script else dict(self.default)
-        kept, answer = self.decide(behaviour, headers, body)
+        kept, answer = self.decide(behaviour, path, headers, body)
         self.say(
             method=method,
             path=path,
@@ -124,12 +124,12 @@ class Server:
     def own_headers(self):
         return {"Telemetry-Base": self.base} if self.base else {}
 
-    def decide(self, behaviour, headers, body):
+    def decide(self, behaviour, path, headers, body):
         """
         Return what of a request is stored, and the answer.
         """
         if behaviour["do"] == "records" or behaviour.get("as_records"):
-            return self.keep_records(behaviour, body)
+            return self.keep_records(behaviour, path, body)
         status = behaviour.get("status", 200)
         keeps = behaviour.get(
             "keeps", behaviour["do"] in {"answer", "farewell"} and status // 100 == 2
@@ -141,7 +141,7 @@ class Server:
         }
         return [headers.get("idempotency-key", "")] if keeps else [], answer
 
-    def keep_records(self, behaviour, body):
+    def keep_records(self, behaviour, path, body):
         lines = [line for line in body.split(b"\n") if line]
         if len(body) > behaviour.get("max_bytes", 1 << 30):
             return [], {"status": 413, "headers": {}, "body": "too large"}
@@ -152,10 +152,10 @@ class Server:
                 reasons = [word for word in behaviour.get("refuses", ()) if word.encode() in line]
                 if reasons:
                     refused.append({"id": record_id, "reason": f"no {reasons[0]}", "slug": "never"})
-                elif record_id in self.kept:
+                elif (path, record_id) in self.kept:
                     duplicates += 1
                 else:
-                    self.kept.add(record_id)
+                    self.kept.add((path, record_id))
                     fresh.append(record_id)
         receipt = {
             "stored": len(fresh),
@@ -172,7 +172,7 @@ def act(connection, behaviour, answer):
     """
     do = behaviour["do"]
     body = answer["body"].encode()
-    if do == "hang":
+    if do in {"hang", "mute"}:
         threading.Event().wait()
     elif do == "drip_head":
         drip(connection, head(200, {"Content-Length": "2"}, b"X-Pad: " + b"x" * 60000))
@@ -292,7 +292,21 @@ class BadServer:
     def __exit__(self, *_):
         self.close()
 
+    @property
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def reset(self):
+        """
+        Begin anew: no script, nothing kept, nothing seen.
+        """
+        self.set(script=[], default={"do": "answer"}, base="", kept=[])
+        self._drain()
+        self.requests, self.looks, self.connection_count = [], [], 0
+
     def close(self):
+        if not self.is_alive:
+            return
         self.process.kill()
         self.process.wait()
         self._reader.join(TIMEOUT_S)

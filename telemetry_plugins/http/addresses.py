@@ -82,7 +82,7 @@ class Resolver:
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             found = self._look_up(host, port, deadline)
         places = [Place(*each) for each in found]
         allowed = [place for place in places if not is_forbidden(place.address[0])]

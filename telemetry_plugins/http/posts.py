@@ -97,7 +97,8 @@ class PostsSink:
         if self._refused:
             reasons, self._refused = self._refused, {}
             raise PermanentSinkError(
-                f"{self._open().shown} must take each run (refused {len(reasons)})", reasons=reasons
+                f"{self._open().shown} must take each run ({next(iter(reasons.values()))})",
+                reasons=reasons,
             )
         for finish in finished:
             self._runs.close(finish.record.event_id)

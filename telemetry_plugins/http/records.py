@@ -122,7 +122,8 @@ class RecordsSink:
         if self._refused:
             reasons, self._refused = self._refused, {}
             raise PermanentSinkError(
-                f"{wire.shown} must take each record (refused {len(reasons)})", reasons=reasons
+                f"{wire.shown} must take each record ({next(iter(reasons.values()))})",
+                reasons=reasons,
             )
         self._settled = set()
         wire.patience.reset()

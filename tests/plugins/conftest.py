@@ -4,14 +4,19 @@ Journals on real disks, and programs that are run apart.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from badserver import BadServer
 
 import telemetry
+from telemetry.config import TelemetryConfig
 from telemetry.model.codec import encode_line
+from telemetry.runtime import pacing
+from telemetry_plugins.http import answers
 from telemetry_plugins.ndjson import NdjsonJournal
 
 NOON = 1_795_348_800  # 2026-11-22T12:00:00Z
@@ -131,3 +136,70 @@ def mounting(privileged):
         return ["unshare", "-m", "sh", "-ec", f'{command}; exec "$@"', "sh"]
 
     return words
+
+
+@pytest.fixture(scope="session")
+def _servers():
+    kept = []
+    yield kept
+    for server in kept:
+        server.close()
+
+
+@pytest.fixture
+def server(_servers):
+    """
+    Return a server that takes everything until it is told otherwise; one process for many tests.
+    """
+    if not _servers or not _servers[-1].is_alive:
+        _servers.append(BadServer())
+    _servers[-1].reset()
+    return _servers[-1]
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """
+    Make the waits after a failure short.
+    """
+    monkeypatch.setattr(answers, "FIRST_WAITS_S", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(pacing, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(pacing, "MAX_RETRY_S", 0.05)
+
+
+@pytest.fixture
+def make_config(tmp_path):
+    """
+    Return a maker of settings over one base directory.
+    """
+
+    def make(**variables):
+        environ = {"TELEMETRY_BASE_DIR": str(tmp_path / "base"), **variables}
+        config = TelemetryConfig.from_env(environ)
+        assert config.problems == ()
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """
+    Return a key and a certificate of 127.0.0.1 that nobody trusts, in one file.
+    """
+    if shutil.which("openssl") is None:
+        _unable("openssl makes the certificate")
+    directory = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+    )
+    both = directory / "both.pem"
+    both.write_text((directory / "key.pem").read_text() + (directory / "cert.pem").read_text())
+    return both
