@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
 from telemetry.hookspecs import hookimpl
 from telemetry.model.errors import (
@@ -27,6 +27,7 @@ from telemetry.storage.filesystems import file_system
 from telemetry.storage.handles import Handle
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rows import apply_all_but
+from telemetry.storage.segments import SegmentReader
 from telemetry.storage.sqlite import (
     MalformedDatabaseError,
     checkpoint,
@@ -37,6 +38,7 @@ from telemetry.storage.sqlite import (
     translated,
     wal_bytes,
 )
+from telemetry.storage.undo import UnknownUndoError, known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,12 +47,21 @@ if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.model.records import Record
     from telemetry.sinks import Cursor, Sink
+    from telemetry.storage.base import Base
+
+    Decisions = Sequence[Record]
 
 #: A log beyond this is written back and cut when there is nothing else to do.
 IDLE_CHECKPOINT_BYTES = 4 * 1024 * 1024
 #: A database that keeps breaking lies on a broken disk: so many are replaced in so many seconds.
 MAX_REBUILDS = 3
 REBUILDS_WINDOW_S = 600.0
+
+
+def _no_base(decisions: Decisions) -> None:
+    """
+    Begin with nothing: the journal has everything.
+    """
 
 
 class SqliteSink:
@@ -63,13 +74,22 @@ class SqliteSink:
     Args:
         db_path: Made when needed, for this user only.
         mode: Journal mode, "wal" or "delete"; empty for what the file system allows.
+        base: Returns the backup that a database made anew begins with, where the journal is no
+            longer all there was.
     """
 
     name = "sqlite"
 
-    def __init__(self, db_path: Path, *, mode: str = "") -> None:
+    def __init__(
+        self,
+        db_path: Path,
+        *,
+        mode: str = "",
+        base: Callable[[Decisions], Optional[Base]] = _no_base,
+    ) -> None:
         self._path = db_path
         self._mode = mode
+        self._base = base
         self._handle = Handle(db_path, self._open)
         self._handed_out: dict[str, int] = {}
         self._rebuilds: deque[float] = deque(maxlen=MAX_REBUILDS)
@@ -162,6 +182,10 @@ class SqliteSink:
         return self._handle.get()
 
     def _open(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            base = self._base(())
+            if base is not None:
+                self._begin_anew(base, (), label="corrupted")
         connection = connect(self._path, mode=self._mode)
         try:
             with translated(self._path):
@@ -190,6 +214,8 @@ class SqliteSink:
             try:
                 with translated(self._path):
                     yield
+            except UnknownUndoError as error:
+                self._take_back(error)
             except MalformedDatabaseError as error:
                 self._replace(error)
             except TransientSinkError:
@@ -210,7 +236,11 @@ class SqliteSink:
                 retry_after_s=REBUILDS_WINDOW_S,
             ) from error
         with translated(self._path):
-            aside = move_aside(self._path, broken)
+            base = self._base(()) if identity(self._path) == broken else None
+            if base is None:
+                aside = move_aside(self._path, broken)
+            else:
+                aside = self._begin_anew(base, (), label="corrupted")
         if aside is not None:  # pragma: no branch (else another process was faster just now)
             self._rebuilds.append(now)
             self._is_rebuilding = True
@@ -222,10 +252,39 @@ class SqliteSink:
             f"the database {self._path} begins anew; read the cursors again"
         ) from error
 
+    def _take_back(self, error: UnknownUndoError) -> NoReturn:
+        """
+        Begin anew without the records that a person took back, and that this database may hold.
+        """
+        open_file = self._handle.file
+        decisions = [*known(self._handle.get()), error.record]
+        self._handle.drop()
+        if (
+            identity(self._path) == open_file
+        ):  # pragma: no branch (else another was faster just now)
+            base = self._base(decisions)
+            self._begin_anew(base, decisions, label="before_undo")
+            self._is_rebuilding = True
+        raise CursorMovedError(f"{error}; read the cursors again") from error
+
+    def _begin_anew(
+        self, base: Optional[Base], decisions: Decisions, *, label: str
+    ) -> Optional[Path]:
+        from telemetry.storage.base import begin_anew
+
+        return begin_anew(self._path, base, decisions, label=label)
+
 
 @hookimpl
 def telemetry_register_sinks(config: TelemetryConfig) -> list[Sink]:
     """
     Follow the journal into the database of the settings.
     """
-    return [SqliteSink(config.db_path)]
+
+    def base(decisions: Decisions) -> Optional[Base]:
+        from telemetry.storage.base import base_for
+
+        segments = SegmentReader(config.ndjson_dir).segments()
+        return base_for(config.backups_dir, [segment.id for segment in segments], decisions)
+
+    return [SqliteSink(config.db_path, base=base)]

@@ -551,6 +551,13 @@ class TelemetryConfig:
         return self.base_dir / "state"
 
     @property
+    def backups_dir(self) -> Path:
+        """
+        Where backups of the database lie.
+        """
+        return self.base_dir / "backups"
+
+    @property
     def limits(self) -> Limits:
         """
         The bounds of a record.

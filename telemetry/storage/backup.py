@@ -49,6 +49,7 @@ class Fault(str, Enum):
     ORIGINAL = "of the original system"
     FOREIGN = "of another application"
     FUTURE = "of a newer release"
+    TOO_NEW = "made too late"
 
 
 class UnusableBackupError(TelemetryError, ValueError):

@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from telemetry.model.errors import TransientSinkError
+from telemetry.model.errors import TelemetryError, TransientSinkError
 from telemetry.storage.aside import SIDECARS
 from telemetry.storage.sqlite import connect_read_only, translate
 
@@ -56,6 +56,19 @@ def copy_database(source: Path, target: Path, *, progress: Optional[Progress] = 
         reading.backup(writing, pages=PAGES_A_STEP, progress=told)
         # A file of its own, which needs nothing beside it and can be read from anywhere.
         writing.execute("PRAGMA journal_mode = DELETE").fetchone()
+
+
+def checkpoint_quietly(path: Path) -> None:
+    """
+    Write a database's log back into it, so that the file alone is all of it.
+
+    Where that is not possible, the log stays.
+    """
+    with contextlib.suppress(sqlite3.Error, TelemetryError, OSError):
+        if path.exists():
+            connect_read_only(path).close()
+            with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def sync_closed(path: Path) -> None:

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sqlite3
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
 from telemetry.model.records import RecordType
-from telemetry.storage.aside import SIDECARS, free_name, swap_in
-from telemetry.storage.cursors import set_cursor
+from telemetry.storage.appendfile import create_exclusively
+from telemetry.storage.aside import free_name, swap_in
+from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
+from telemetry.storage.cursors import read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
@@ -27,14 +27,18 @@ from telemetry.storage.sqlite import (
     immediate,
     translated,
 )
+from telemetry.storage.undo import UnknownUndoError, keep, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from telemetry.model.records import Record
     from telemetry.sinks import Cursor, Journal
 
 #: One transaction a piece: large ones save little more, and take memory.
 READ_BYTES = 4 * 1024 * 1024
+_SINK = "sqlite"
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
 _COMPARED = ("agent_runs", "run_events", "run_records", "commits")
@@ -66,8 +70,34 @@ class Rebuilt:
         return self.record_count / self.seconds if self.seconds else 0.0
 
 
+@attrs.frozen(kw_only=True)
+class Start:
+    """
+    What a rebuild begins with, and how it ends.
+    """
+
+    #: A whole database to begin with, at its cursors; None to begin with nothing.
+    base: Optional[Path] = None
+    #: A time after which it holds no record.
+    base_time: str = ""
+    #: What was taken back, as far as it is known before the journal is read.
+    decisions: Sequence[Record] = ()
+    #: Called with the finished database, before it takes the other's place; may refuse.
+    before_swap: Optional[Callable[[Path], None]] = None
+    #: The former database's new name.
+    aside: Optional[Path] = None
+
+
+_NOTHING = Start()
+
+
 def rebuild(
-    db_path: Path, journal: Journal, *, sink: str = "sqlite", progress: Optional[Progress] = None
+    db_path: Path,
+    journal: Journal,
+    *,
+    sink: str = _SINK,
+    progress: Optional[Progress] = None,
+    start: Start = _NOTHING,
 ) -> Rebuilt:
     """
     Make a database of what the journal has, and put it in the place of the present one.
@@ -86,15 +116,13 @@ def rebuild(
     begun = time.monotonic()
     successor = free_name(db_path, "rebuilding")
     try:
-        with translated(successor), contextlib.closing(connect(successor)) as connection:
-            _prepare(connection)
-            counts = _fill(connection, journal, sink, progress)
-            create_missing_indexes(connection)
-            run_count = connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
-        _sync(successor)
-        aside = swap_in(db_path, successor)
+        counts, run_count = _make(successor, journal, sink, progress, start)
+        sync_closed(successor)
+        if start.before_swap is not None:
+            start.before_swap(successor)
+        aside = swap_in(db_path, successor, aside=start.aside)
     finally:
-        _discard(successor)
+        discard(successor)
     return Rebuilt(
         record_count=counts.records,
         run_count=run_count,
@@ -124,7 +152,7 @@ def check(db_path: Path) -> list[str]:
         return [str(error)]
 
 
-def differences(db_path: Path, journal: Journal) -> list[str]:
+def differences(db_path: Path, journal: Journal, *, start: Start = _NOTHING) -> list[str]:
     """
     Return how a database differs from what its journal gives; empty when they agree.
 
@@ -132,14 +160,12 @@ def differences(db_path: Path, journal: Journal) -> list[str]:
     """
     successor = free_name(db_path, "checking")
     try:
-        with translated(successor), contextlib.closing(connect(successor)) as connection:
-            _prepare(connection)
-            _fill(connection, journal, "", None)
+        _make(successor, journal, _SINK, None, start)
         with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
             connection.execute("ATTACH ? AS told", (f"{successor.absolute().as_uri()}?mode=ro",))
             return [text for table in _COMPARED for text in _compare(connection, table)]
     finally:
-        _discard(successor)
+        discard(successor)
 
 
 @attrs.define
@@ -148,6 +174,33 @@ class _Counts:
     damaged: int = 0
     damaged_bytes: int = 0
     refused: list[str] = attrs.field(factory=list)
+
+
+def _make(
+    successor: Path, journal: Journal, sink: str, progress: Optional[Progress], start: Start
+) -> tuple[_Counts, int]:
+    """
+    Fill a new database; from the beginning again with each decision that it meets on its way.
+    """
+    decisions = list(start.decisions)
+    while True:
+        try:
+            if start.base is not None:
+                create_exclusively(successor, b"")
+                copy_database(start.base, successor)
+            with translated(successor), contextlib.closing(connect(successor)) as connection:
+                _prepare(connection)
+                with immediate(connection):
+                    connection.execute(f"DROP TABLE IF EXISTS {INFO_TABLE}")
+                    keep(connection, decisions)
+                counts = _fill(connection, journal, sink, progress)
+                create_missing_indexes(connection)
+                return counts, connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
+        except UnknownUndoError as error:
+            if time_of(error.record) < start.base_time:
+                raise
+            decisions.append(error.record)
+            discard(successor)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -165,11 +218,13 @@ def _fill(
     connection: sqlite3.Connection, journal: Journal, sink: str, progress: Optional[Progress]
 ) -> _Counts:
     counts = _Counts()
+    cursors = read_cursors(connection, sink)
     segments = list(journal.segments())
     total = sum(segment.size for segment in segments)
     done = 0
     for segment in segments:
-        cursor: Optional[Cursor] = None
+        cursor: Optional[Cursor] = cursors.get(segment.id)
+        done += cursor.offset if cursor else 0
         while cursor is None or cursor.offset < segment.size:
             chunk = journal.read(segment, cursor, READ_BYTES)
             if chunk.cursor.offset == (cursor.offset if cursor else 0):
@@ -177,8 +232,7 @@ def _fill(
             records = [record for record in chunk.records if record.record_type != _SEGMENT]
             with immediate(connection):
                 counts.refused += apply_all_but(connection, records)
-                if sink:
-                    set_cursor(connection, sink, chunk.cursor)
+                set_cursor(connection, sink, chunk.cursor)
             done += chunk.cursor.offset - chunk.cursor.start
             cursor = chunk.cursor
             counts.records += len(records)
@@ -222,20 +276,3 @@ def _compare(connection: sqlite3.Connection, table: str) -> list[str]:
         )
         problems += [f"{table}: run {row[0]} is so in the {where} only" for row in found]
     return problems
-
-
-def _sync(path: Path) -> None:
-    """
-    Make a closed database survive a power cut, before it takes another's place.
-    """
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _discard(path: Path) -> None:
-    for suffix in ("", *SIDECARS):
-        with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").unlink()

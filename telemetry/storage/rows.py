@@ -16,6 +16,7 @@ from telemetry.model.records import Change, Record, RecordType
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.rollups import SOURCES, Tally
 from telemetry.storage.sqlite import MalformedDatabaseError, concerns_the_database
+from telemetry.storage.undo import countable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,7 +76,11 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
 
     Types of records that this version does not know go into the audit trail as they are, for the
     version that does.
+
+    Raises:
+        UnknownUndoError: A person took records back that the database may hold.
     """
+    batch = countable(connection, batch)
     events = [record for record in batch if record.record_type == _EVENT]
     if len(events) < len(batch):
         others = [record for record in batch if record.record_type != _EVENT]

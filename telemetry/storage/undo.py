@@ -142,7 +142,7 @@ def countable(connection: sqlite3.Connection, batch: Sequence[Record]) -> Sequen
         UnknownUndoError: The batch holds a decision that it does not know.
     """
     decisions = [record for record in batch if record.record_type == UNDO]
-    bodies = tuple(body for (body,) in connection.execute(_KNOWN_SQL))
+    bodies = tuple(body for (body,) in connection.execute(_KNOWN_SQL).fetchall())
     if not (bodies or decisions):
         return batch
     undone = _standing(bodies)

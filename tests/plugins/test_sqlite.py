@@ -438,6 +438,9 @@ def test_outage_is_no_fault_of_the_records(record):
             self.begun += statement.startswith("SAVEPOINT")
             return self
 
+        def fetchall(self):
+            return []
+
         def executemany(self, _, rows):
             if len(rows) == 1 and self.begun >= self.good:
                 raise sqlite3.OperationalError("database or disk is full")
