@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",
+    "backup": "telemetry.cli.backup",
     "recover": "telemetry.cli.recover",
     "completion": "telemetry.cli.completion",
 }
