@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "query": "telemetry.cli.query",
     "serve": "telemetry.cli.serve",
     "export": "telemetry.cli.export",
+    "stale": "telemetry.cli.stale",
     "token": "telemetry.cli.token",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
