@@ -7,12 +7,16 @@ from telemetry.storage.queries.filters import PARAMETERS, Condition, Filters, Op
 from telemetry.storage.queries.known import Known
 from telemetry.storage.queries.orders import NEWEST_FIRST, SORTABLE
 from telemetry.storage.queries.paging import Page
+from telemetry.storage.queries.ranges import STATS_PARAMETERS, StatsFilters
+from telemetry.storage.queries.stats import STATS
 from telemetry.storage.queries.store import Store
 
 __all__ = [
     "NEWEST_FIRST",
     "PARAMETERS",
     "SORTABLE",
+    "STATS",
+    "STATS_PARAMETERS",
     "Condition",
     "FilterError",
     "Filters",
@@ -21,5 +25,6 @@ __all__ = [
     "Page",
     "Parameter",
     "SlowQueryError",
+    "StatsFilters",
     "Store",
 ]

@@ -107,7 +107,7 @@ def list_statement(form: Form) -> Select[Any]:
     Return a list's statement, for any database.
     """
     table = METADATA.tables[form.table]
-    claims = [_claim(table, number, claim) for number, claim in enumerate(form.claims)]
+    claims = [claim_on(table, number, claim) for number, claim in enumerate(form.claims)]
     if form.with_strays:
         claims = [or_(and_(*claims), _is_stray())]
     where = [*claims, *_beyond(table, form.order, form.leg)]
@@ -124,7 +124,13 @@ def _mark(number: int, place: int) -> str:
     return f"v{number}_{place}"
 
 
-def _claim(table: FromClause, number: int, claim: Claim) -> ColumnElement[bool]:
+def claim_on(table: FromClause, number: int, claim: Claim) -> ColumnElement[bool]:
+    """
+    Return a claim as a condition on a table that has its column.
+
+    Args:
+        number: The claim's place among all, by which `bound` names its marks.
+    """
     column = table.c[claim.column]
     marks = [
         bindparam(_mark(number, place), type_=column.type) for place in range(claim.value_count)

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 from telemetry.model.run import COLUMNS
 from telemetry.model.values import time_text
 from telemetry.storage.queries.connections import DEFAULT_TIME_LIMIT_S, Connections
+from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.queries.filters import Condition, Filters, Operator
 from telemetry.storage.queries.known import Known, is_text, known
 from telemetry.storage.queries.orders import NEWEST_FIRST, Order, order_of_runs
 from telemetry.storage.queries.paging import Listing, Page
+from telemetry.storage.queries.ranges import StatsFilters
+from telemetry.storage.queries.stats import STATS, nothing
+from telemetry.storage.queries.sums import Sums, groups, together
 from telemetry.storage.tables import METADATA
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 _RUN_SQL = f"SELECT {', '.join(COLUMNS)} FROM agent_runs WHERE event_id = ?"
+_RECENT_SQL = "SELECT count(*) FROM agent_runs WHERE start_time >= ?"
 _OLDEST_FIRST = Order(column="timestamp", key="id", descending=False)
 _DAY = timedelta(hours=24)
 
@@ -128,11 +133,11 @@ class Store:
         """
         Return the names of agents and job types, each sorted, and how many there are.
         """
-        agents = self._column("SELECT DISTINCT agent_name FROM agent_runs ORDER BY agent_name")
-        jobs = self._column("SELECT DISTINCT job_type FROM agent_runs ORDER BY job_type")
+        found = self._groups()
+        agents, jobs = ({pair[place] for pair in found} for place in (0, 1))
         return {
-            "agent_names": agents,
-            "job_types": jobs,
+            "agent_names": sorted(agents),
+            "job_types": sorted(jobs),
             "counts": {"agent_names": len(agents), "job_types": len(jobs)},
         }
 
@@ -142,22 +147,41 @@ class Store:
         """
         day_ago = time_text(datetime.now(timezone.utc) - _DAY)
 
-        def ask(connection: sqlite3.Connection) -> dict[str, Any]:
-            agents = dict(
-                connection.execute("SELECT agent_name, count(*) FROM agent_runs GROUP BY 1")
-            )
-            return {
-                "total_runs": sum(agents.values()),
-                "agents": agents,
-                "recent_24h": connection.execute(
-                    "SELECT count(*) FROM agent_runs WHERE start_time >= ?", (day_ago,)
-                ).fetchone()[0],
-                "statuses": dict(
-                    connection.execute("SELECT status, count(*) FROM agent_runs GROUP BY 1")
-                ),
-            }
+        found = self._groups()
+        recent = self._ask(
+            lambda connection: int(connection.execute(_RECENT_SQL, (day_ago,)).fetchone()[0]), 0
+        )
+        agents: dict[str, int] = {}
+        for (agent, _), sums in found.items():
+            agents[agent] = agents.get(agent, 0) + sums.run_count
+        return {
+            "total_runs": sum(agents.values()),
+            "agents": agents,
+            "recent_24h": recent,
+            "statuses": dict(together(list(found.values())).statuses),
+        }
 
-        return self._ask(ask, {"total_runs": 0, "agents": {}, "recent_24h": 0, "statuses": {}})
+    def stats(self, name: str, filters: Optional[StatsFilters] = None) -> dict[str, Any]:
+        """
+        Return the data of one chart, or the summary.
+
+        Args:
+            name: One of `STATS`.
+        """
+        if name not in STATS:
+            raise FilterError(
+                "name", f"must be one of {', '.join(STATS)}", name, "use one of these", status=404
+            )
+
+        def ask(connection: sqlite3.Connection) -> dict[str, Any]:
+            # One transaction: what several statements find is of one moment.
+            connection.execute("BEGIN")
+            try:
+                return STATS[name](connection, filters or StatsFilters())
+            finally:
+                connection.execute("ROLLBACK")
+
+        return self._ask(ask, nothing(name))
 
     def close(self) -> None:
         """
@@ -189,23 +213,24 @@ class Store:
             except sqlite3.OperationalError as error:
                 return _without_tables(error, Page([]))
 
-    def _column(self, sql: str) -> list[str]:
-        return self._ask(lambda connection: [row[0] for row in connection.execute(sql)], [])
+    def _groups(self) -> dict[tuple[str, str], Sums]:
+        none: dict[tuple[str, str], Sums] = {}
+        return self._ask(lambda connection: groups(connection, StatsFilters()), none)
 
-    def _ask(self, ask: Callable[[sqlite3.Connection], _Answer], nothing: _Answer) -> _Answer:
+    def _ask(self, ask: Callable[[sqlite3.Connection], _Answer], default: _Answer) -> _Answer:
         with self._connections.reading() as connection:
             if connection is None:
-                return nothing
+                return default
             try:
                 return ask(connection)
             except sqlite3.OperationalError as error:
-                return _without_tables(error, nothing)
+                return _without_tables(error, default)
 
 
-def _without_tables(error: sqlite3.OperationalError, nothing: _Answer) -> _Answer:
+def _without_tables(error: sqlite3.OperationalError, default: _Answer) -> _Answer:
     # Between the file's creation and its first transaction there are no tables yet.
     if "no such table" in str(error):
-        return nothing
+        return default
     raise error
 
 

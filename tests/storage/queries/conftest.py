@@ -9,6 +9,7 @@ import pytest
 
 from telemetry.storage.ddl import schema_sql
 from telemetry.storage.queries import Store
+from telemetry.storage.rollups import recount
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def db(tmp_path):
 @pytest.fixture
 def put(db):
     """
-    Write rows into a table.
+    Write rows into a table, and what follows from them.
     """
 
     def write(*rows, table="agent_runs"):
@@ -34,6 +35,8 @@ def put(db):
                 names, marks = ", ".join(row), ", ".join("?" * len(row))
                 sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"
                 connection.execute(sql, tuple(row.values()))
+            if table == "agent_runs":
+                recount(connection)
 
     return write
 

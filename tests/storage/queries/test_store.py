@@ -6,12 +6,13 @@ import threading
 import pytest
 
 from telemetry.model.errors import TransientSinkError
-from telemetry.model.run import COLUMNS
+from telemetry.model.run import COLUMNS, Status
 from telemetry.storage.aside import move_aside, swap_in
 from telemetry.storage.ddl import schema_sql
 from telemetry.storage.queries import Filters, Known, SlowQueryError, Store
 from telemetry.storage.sqlite import MalformedDatabaseError, identity
 
+STATUSES = [status.value for status in Status]
 TIMES = [f"2026-11-22T12:00:{second:02d}.000000Z" for second in range(60)]
 
 
@@ -285,7 +286,7 @@ def test_totals_and_names(store, put):
         "total_runs": 3,
         "agents": {"seo": 2, "ads": 1},
         "recent_24h": 1,
-        "statuses": {"failed": 1, "running": 2},
+        "statuses": {**dict.fromkeys(STATUSES, 0), "failed": 1, "running": 2},
     }
     assert store.metadata() == {
         "agent_names": ["ads", "seo"],
