@@ -75,10 +75,11 @@ def _half_settings(config: TelemetryConfig) -> Iterator[str]:
     """
     Yield settings that need another one.
     """
-    if config.api_auth_enabled and not config.api_auth_token:
+    has_tokens = os.path.lexists(config.state_dir / "tokens.json")
+    if config.api_auth_enabled and not config.api_auth_token and not has_tokens:
         yield (
-            "TELEMETRY_API_AUTH_TOKEN must be set while TELEMETRY_API_AUTH_ENABLED is true "
-            "(got none); set it to a long random text"
+            "TELEMETRY_API_AUTH_ENABLED needs a token (there is none); make one with `telemetry "
+            "token create`, or set TELEMETRY_API_AUTH_TOKEN"
         )
 
 

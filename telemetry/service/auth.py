@@ -272,7 +272,7 @@ def check_start(config: TelemetryConfig, *, is_loopback: bool) -> None:
         raise SettingsError(
             "TELEMETRY_API_HOST must be an address of this machine alone while the service asks "
             f"for no token (got {config.api_host!r}); make one with `telemetry token create`, set "
-            "TELEMETRY_API_AUTH_TOKEN, or say TELEMETRY_API_ALLOW_UNAUTHENTICATED=true",
+            "TELEMETRY_API_AUTH_TOKEN, or say --allow-unauthenticated",
             setting="api_host",
         )
 

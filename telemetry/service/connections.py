@@ -48,6 +48,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._head_bytes = 0
         self._is_in_head = True
+        #: Whether nothing more is listened to, while the last answer is given.
+        self._is_deaf = False
         #: When the client was last to say something, and did not; None while it is answered.
         self._waiting_since: Optional[float] = self.loop.time()
         self.app_state = {**self.app_state, "abort": transport.abort}
@@ -72,6 +74,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         Take what came; a head that does not end is refused.
         """
+        if self._is_deaf:
+            return
         super().data_received(data)
         if not self._is_in_head:
             return
@@ -85,6 +89,16 @@ class GuardedProtocol(HttpToolsProtocol):
                     f"URL and headers must have at most {MAX_HEAD_BYTES} bytes; send less",
                 )
             )
+
+    def eof_received(self) -> Optional[bool]:  # type: ignore[override]
+        """
+        Answer a client that will say no more; without a whole request there is nothing to answer.
+        """
+        cycle: Optional[RequestResponseCycle] = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """
@@ -147,9 +161,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle: Optional[RequestResponseCycle] = self.cycle
-        if cycle is None or cycle.response_complete:
-            self.transport.write(_bytes_of(problem_response(problem), problem.status))
-        self.transport.close()
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            if cycle is None or cycle.response_complete or not cycle.response_started:
+                self.transport.write(_bytes_of(problem_response(problem), problem.status))
+            self.transport.close()
+        else:
+            # The request before it is whole, and has its answer first.
+            cycle.keep_alive = False
+            self._is_deaf = True
 
 
 class _Busy:

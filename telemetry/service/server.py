@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from telemetry.model.errors import SettingsError, TelemetryError
+from telemetry.model.errors import TelemetryError
 from telemetry.service.app import create_app
-from telemetry.service.auth import Authenticator
+from telemetry.service.auth import check_start
 from telemetry.service.connections import protocol_for
 from telemetry.service.hosts import is_loopback
 from telemetry.service.instance import Instance
@@ -57,11 +57,11 @@ def serve(config: TelemetryConfig, *, wait: bool = False) -> int:
         wait: Wait until another service of this base directory has ended.
 
     Raises:
-        SettingsError: It would listen to strangers without asking for a token.
+        SettingsError: It would listen to strangers without asking for a token, or nobody has one.
         ServiceRunningError: Another process is the service of this base directory.
         AddressError: It cannot listen there.
     """
-    check_exposure(config)
+    check_start(config, is_loopback=is_loopback(config.api_host))
     signals = Signals()
     instance = Instance(config.state_dir)
     with signals.handled():
@@ -72,25 +72,6 @@ def serve(config: TelemetryConfig, *, wait: bool = False) -> int:
                 return _run(config, listener, instance, signals)
         finally:
             instance.release()
-
-
-def check_exposure(config: TelemetryConfig) -> None:
-    """
-    Refuse to listen to other machines without asking for a token.
-
-    Raises:
-        SettingsError: It would.
-    """
-    if is_loopback(config.api_host) or config.api_allow_unauthenticated:
-        return
-    if Authenticator(config).is_on():
-        return
-    raise SettingsError(
-        f"TELEMETRY_API_HOST must be an address of this machine alone, unless a token is asked for"
-        f" (got {config.api_host!r}); make one with `telemetry token create`, set"
-        " TELEMETRY_API_AUTH_TOKEN, or say --allow-unauthenticated",
-        setting="api_host",
-    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -99,7 +99,7 @@ def test_authentication_without_a_token_is_an_error(tmp_path):
     fine, lines = config.validate(strict=False)
 
     assert not fine
-    assert lines[0].startswith("TELEMETRY_API_AUTH_TOKEN must be set")
+    assert lines[0].startswith("TELEMETRY_API_AUTH_ENABLED needs a token")
 
 
 @pytest.mark.parametrize(("enabled", "expected"), [(True, False), (False, True)])
