@@ -2,7 +2,8 @@
 Reading the journal's files.
 
 A segment is one file, ``events_<day>.ndjson`` or ``events_<day>.<writer>.ndjson``; its first line
-is its header, with a random id. A file without a readable header is known by its name.
+is its header, with a random id. A file without a readable header is known by its name. One that was
+compressed, ``….ndjson.gz``, is the same segment with the same offsets.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import os
 import re
 import stat
 import time
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Protocol
 from zlib import crc32
 
+import attrs
 import msgspec
 
 from telemetry.model.codec import (
@@ -28,6 +30,7 @@ from telemetry.model.errors import CodecError
 from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record, RecordType
 from telemetry.sinks import Chunk, Cursor, Segment
 from telemetry.storage.appendfile import Identity, identity_of, open_to_read, read_at
+from telemetry.storage.packed import PackedFile, is_packed, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +41,13 @@ FINGERPRINT_BYTES = 256
 #: Another process may allow longer lines than this one does.
 _SMALLEST_LONGEST_LINE = 8 << 20
 _HEADER_BYTES = 4096
-_NAME = re.compile(r"events_(\d{8})[^/\\]*\.ndjson")
+_NAME = re.compile(r"events_(\d{8})[^/\\]*\.ndjson(?:\.gz)?")
 _HEADER_KEY = b'"record_type":"segment"'
 _CRC_KEY = b',"crc":"'
 _CRC_START = -18
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+#: Compressed files whose place is remembered: each is read to its end before the next.
+_PACKED_AT_HAND = 4
 _NOT_A_CURSOR = Cursor("", 0)
 
 
@@ -90,9 +95,34 @@ def _host() -> str:
 
 class _Known(NamedTuple):
     identity: Identity
+    #: Of the file; a compressed one has more in it.
     size: int
     id: str
     host: str
+    #: What a compressed file has in it, as far as it can be read.
+    unpacked: int = 0
+
+
+class _PlainFile:
+    """
+    A segment that is open for reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = open_to_read(path)
+
+    def read_at(self, count: int, offset: int) -> bytes:
+        return read_at(self._fd, count, offset)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Readable(Protocol):
+    def read_at(self, count: int, offset: int) -> bytes: ...
 
 
 class SegmentReader:
@@ -123,6 +153,7 @@ class SegmentReader:
         self._monotonic = monotonic
         self._known: dict[str, _Known] = {}
         self._unsettled: dict[str, tuple[int, float]] = {}
+        self._packed: dict[str, PackedFile] = {}
 
     def segments(self) -> Sequence[Segment]:
         """
@@ -140,6 +171,8 @@ class SegmentReader:
             if segment is None:
                 continue
             if segment.id in found:  # a copy beside its original
+                if is_packed(segment.path):  # made of it; the original is about to go
+                    continue
                 segment = Segment(entry.name, segment.path, segment.size, segment.host)
             found[segment.id] = segment
         self._known = known
@@ -157,18 +190,54 @@ class SegmentReader:
         Raises:
             OSError: The file has gone, or cannot be read.
         """
-        fd = open_to_read(segment.path)
+        if is_packed(segment.path):
+            return self._read_packed(segment, cursor, max_bytes, events=events)
+        file = _PlainFile(segment.path)
         try:
-            start, before = _starting_point(fd, segment, cursor)
-            if cursor is not None and cursor.offset != start:  # it may have another header too
-                self._known.pop(segment.path.name, None)
-            data = self._lines(fd, start, max_bytes)
-            at_end = start + len(data) >= os.fstat(fd).st_size
+            start, before = self._begin(file, segment, cursor)
+            data = self._lines(file, start, max_bytes)
+            at_end = start + len(data) >= file.size()
         finally:
-            os.close(fd)
+            file.close()
         if at_end and self._settle_s:
             data = self._settled(segment.id, start, data)
         return _chunk(segment.id, start, before, data, events=events)
+
+    def _read_packed(
+        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, *, events: bool
+    ) -> Chunk:
+        """
+        Read on in a compressed file; what cannot be inflated is damage, and the end.
+        """
+        name = segment.path.name
+        file = self._packed.pop(name, None) or PackedFile(segment.path)
+        was_over = file.is_over
+        start, before = self._begin(file, segment, cursor)
+        chunk = _chunk(
+            segment.id, start, before, self._lines(file, start, max_bytes), events=events
+        )
+        while len(self._packed) >= _PACKED_AT_HAND:
+            self._packed.pop(next(iter(self._packed)), None)
+        self._packed[name] = file
+        known = self._known.get(name)
+        if file.is_over and known is not None:
+            self._known[name] = known._replace(unpacked=file.end)
+        if file.is_damaged and not was_over:
+            lost = max(0, segment.size - file.end)
+            chunk = attrs.evolve(
+                chunk,
+                damaged_count=chunk.damaged_count + 1,
+                damaged_bytes=chunk.damaged_bytes + lost,
+            )
+        return chunk
+
+    def _begin(
+        self, file: _Readable, segment: Segment, cursor: Optional[Cursor]
+    ) -> tuple[int, bytes]:
+        start, before = _starting_point(file, segment, cursor)
+        if cursor is not None and cursor.offset != start:  # it may have another header too
+            self._known.pop(segment.path.name, None)
+        return start, before
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:
@@ -191,18 +260,27 @@ class SegmentReader:
                 if named is None:
                     return None
                 before = _Known(identity, size, *named)
+            if is_packed(path):
+                return self._packed_segment(path, before._replace(size=size), known)
         except OSError:
             return None
         known[entry.name] = before._replace(size=size)
         return Segment(before.id, path, size, before.host)
 
-    def _lines(self, fd: int, start: int, max_bytes: int) -> bytes:
+    def _packed_segment(self, path: Path, found: _Known, known: dict[str, _Known]) -> Segment:
+        before = self._known.get(path.name)
+        is_same = before is not None and before[:2] == found[:2] and before.unpacked > 0
+        unpacked = before.unpacked if before is not None and is_same else size_of(path).unpacked
+        known[path.name] = found._replace(unpacked=unpacked)
+        return Segment(found.id, path, unpacked, found.host)
+
+    def _lines(self, file: _Readable, start: int, max_bytes: int) -> bytes:
         """
         Read whole lines; where one is longer than can be, the part that no record can reach into.
         """
         count = max(1, min(max_bytes, self._longest_line))
         while True:
-            data = read_at(fd, count, start)
+            data = file.read_at(count, start)
             end = data.rfind(b"\n") + 1
             if end:
                 return data[:end]
@@ -238,11 +316,14 @@ def _identify(path: Path) -> Optional[tuple[str, str]]:
     """
     Return a file's id and host; None where it has no whole line yet.
     """
-    fd = open_to_read(path)
-    try:
-        beginning = read_at(fd, _HEADER_BYTES, 0)
-    finally:
-        os.close(fd)
+    if is_packed(path):
+        beginning = PackedFile(path).read_at(_HEADER_BYTES, 0)
+    else:
+        file = _PlainFile(path)
+        try:
+            beginning = file.read_at(_HEADER_BYTES, 0)
+        finally:
+            file.close()
     line, newline, _ = beginning.partition(b"\n")
     if not newline and len(beginning) < _HEADER_BYTES:
         return None
@@ -256,7 +337,9 @@ def _identify(path: Path) -> Optional[tuple[str, str]]:
     return str(segment_id) if is_named else path.name, host if isinstance(host, str) else ""
 
 
-def _starting_point(fd: int, segment: Segment, cursor: Optional[Cursor]) -> tuple[int, bytes]:
+def _starting_point(
+    file: _Readable, segment: Segment, cursor: Optional[Cursor]
+) -> tuple[int, bytes]:
     """
     Return where to read on, and the bytes before it that the next fingerprint may need.
     """
@@ -264,7 +347,7 @@ def _starting_point(fd: int, segment: Segment, cursor: Optional[Cursor]) -> tupl
     if cursor.offset <= 0 or cursor.segment != segment.id:
         return 0, b""
     count = min(FINGERPRINT_BYTES, cursor.offset)
-    before = read_at(fd, count, cursor.offset - count)
+    before = file.read_at(count, cursor.offset - count)
     if len(before) == count and crc32(before) == cursor.fingerprint:
         return cursor.offset, before
     return 0, b""
