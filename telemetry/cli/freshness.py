@@ -42,9 +42,10 @@ def bring_up_to_date(session: Session) -> None:
             " the newest runs may be missing"
         )
         return
+    from telemetry.cli.offline import offline
     from telemetry.client import TelemetryClient
 
-    client = TelemetryClient(config)
+    client = TelemetryClient(offline(config))
     done = client.catch_up(CATCH_UP_TIMEOUT_S)
     if client.reap():
         done = client.catch_up(CATCH_UP_TIMEOUT_S)

@@ -91,6 +91,7 @@ def _make_database(config: TelemetryConfig) -> None:
     """
     Make the database with its tables, or bring those of an older version up to date.
     """
+    from telemetry.cli.offline import offline
     from telemetry.client import TelemetryClient
 
-    TelemetryClient(config).catch_up()
+    TelemetryClient(offline(config)).catch_up()

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
+from telemetry.cli.alone import SINK, operating, wait_option, without_writers
+from telemetry.cli.bars import progress_bar
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible
@@ -19,10 +18,10 @@ from telemetry.cli.times import duration
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.sinks import Journal
-    from telemetry.storage.recovery import Progress, Rebuilt
+    from telemetry.storage.base import Base
+    from telemetry.storage.healing import Healed
+    from telemetry.storage.recovery import Rebuilt
 
-_POLL_S = 0.1
-_SINK = "sqlite"
 SHOWN_PROBLEMS = 10
 
 
@@ -30,27 +29,25 @@ SHOWN_PROBLEMS = 10
 @click.command("recover")
 @click.option("--check-only", is_flag=True, help="Say what is wrong and change nothing.")
 @click.option("--compare", is_flag=True, help="Compare every row with what the journal gives.")
+@click.option("--heal", is_flag=True, help="Repair in place what can be; make nothing anew.")
 @click.option("--force", is_flag=True, help="Make the database anew even if it is sound.")
-@click.option(
-    "--wait",
-    "wait_s",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a process that writes the database.",
-)
-def command(check_only: bool, compare: bool, force: bool, wait_s: float) -> Exit:
+@wait_option
+def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: float) -> Exit:
     """
     Check the database and, where it is damaged or missing, make it anew from the journal.
 
-    The former database is kept beside the new one, under another name. Exits with 5 where
-    --check-only finds damage, with 1 where it finds no database or the journal has damaged lines,
-    with 4 where another process writes the database.
+    Where segments of the journal were retired, it begins with the newest verified backup that has
+    their records. The former database is kept beside the new one, as
+    telemetry.corrupted.<time>.sqlite. It may be ended at any time, and then begins again.
+
+    Exits with 5 where --check-only finds damage or --heal leaves some, with 1 where it finds no
+    database or the journal has damaged lines, with 4 where another process writes the database.
     """
     session = current()
     config = session.config
-    if not config.ndjson_dir.is_dir():
+    if heal and (check_only or force):
+        raise click.UsageError("--heal must stand without --check-only and --force")
+    if not config.ndjson_dir.is_dir() and not config.backups_dir.is_dir():
         fail(
             f"the journal {config.ndjson_dir} must exist to recover from;"
             " see telemetry config base_dir",
@@ -58,11 +55,11 @@ def command(check_only: bool, compare: bool, force: bool, wait_s: float) -> Exit
         )
     is_missing = not config.db_path.exists()
     problems = _problems(config, compare=compare and not is_missing)
-    if check_only:
+    if check_only or not (problems or force):
         return _tell_check(session, problems, is_missing=is_missing)
-    if not problems and not force:
-        return _tell_check(session, problems, is_missing=False)
-    return _tell_rebuilt(session, _rebuild(session, wait_s), problems)
+    if heal:
+        return _heal(session, wait_s)
+    return _tell_rebuilt(session, *_rebuild(session, wait_s, problems), problems)
 
 
 def _journal(config: TelemetryConfig) -> Journal:
@@ -81,66 +78,78 @@ def _problems(config: TelemetryConfig, *, compare: bool) -> list[str]:
         client = TelemetryClient(config)
         client.catch_up()
         client.close()
-        problems = recovery.differences(config.db_path, _journal(config))
+        journal = _journal(config)
+        start = _start(_base(config, journal))
+        problems = recovery.differences(config.db_path, journal, start=start)
     return problems
 
 
-def _rebuild(session: Session, wait_s: float) -> Rebuilt:
+def _base(config: TelemetryConfig, journal: Journal) -> Optional[Base]:
+    from telemetry.storage.base import base_for
+
+    return base_for(config.backups_dir, [segment.id for segment in journal.segments()])
+
+
+def _start(base: Optional[Base]) -> Any:
+    from telemetry.storage.recovery import Start
+
+    return Start() if base is None else Start(base=base.backup.path, base_time=base.made_at)
+
+
+def _rebuild(
+    session: Session, wait_s: float, problems: list[str]
+) -> tuple[Rebuilt, Optional[Base], set[str]]:
+    """
+    Make the database anew; return how it went, what it began with, and the segments that it lacks.
+    """
+    from telemetry.runtime.places import make_private
+    from telemetry.storage.leftovers import sweep_database
     from telemetry.storage.recovery import rebuild
 
     config = session.config
-    config.db_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(config, wait_s), _progress(session) as progress:
-        return rebuild(config.db_path, _journal(config), sink=_SINK, progress=progress)
-
-
-@contextmanager
-def _alone(config: TelemetryConfig, wait_s: float) -> Iterator[None]:
-    """
-    Keep every other process from writing the database meanwhile.
-    """
-    from telemetry.runtime.leadership import Leadership
-
-    leadership = Leadership(config.state_dir, _SINK)
-    deadline = time.monotonic() + wait_s
-    while not leadership.may_work():
-        if time.monotonic() > deadline:
+    make_private(config.db_path.parent)
+    with operating(config, wait_s), without_writers(config, wait_s):
+        sweep_database(config.db_path)
+        journal = _journal(config)
+        base = _base(config, journal)
+        lost = _uncovered(config, journal, base)
+        if lost and not problems:
             fail(
-                f"the database {config.db_path} must have no writer to be made anew"
-                f" (a process has held {leadership.path} for {wait_s:g} s);"
-                " end that process, or ask again with a longer --wait",
+                f"the database {config.db_path} must not be made anew: it is sound, and has records"
+                f" of {len(lost)} segments that neither the journal nor a verified backup has;"
+                " make one with telemetry backup create",
                 Exit.UNAVAILABLE,
             )
-        time.sleep(_POLL_S)
+        with progress_bar(session) as progress:
+            rebuilt = rebuild(
+                config.db_path, journal, sink=SINK, progress=progress, start=_start(base)
+            )
+    return rebuilt, base, lost
+
+
+def _uncovered(config: TelemetryConfig, journal: Journal, base: Optional[Base]) -> set[str]:
+    """
+    Return the segments that only the present database has records of, as far as it can be read.
+    """
+    from telemetry.model.errors import TelemetryError
+    from telemetry.storage.base import segments_of
+
     try:
-        yield
-    finally:
-        leadership.release()
+        found = segments_of(config.db_path) if config.db_path.exists() else set()
+    except TelemetryError:
+        return set()
+    return (
+        found - {segment.id for segment in journal.segments()} - set(base.segments if base else ())
+    )
 
 
-@contextmanager
-def _progress(session: Session) -> Iterator[Optional[Progress]]:
-    """
-    Give a function that moves a bar on, where there is a terminal to draw it on.
-    """
-    if session.as_json or not session.screen.terminal:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+def _heal(session: Session, wait_s: float) -> Exit:
+    from telemetry.storage.healing import heal
 
-    console = Console(no_color=not session.screen.color, highlight=False)
-    columns = (BarColumn(40), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("")
-        yield _mover(lambda done, total: bar.update(task, completed=done, total=total))
-
-
-def _mover(move: Callable[[int, int], Any]) -> Progress:
-    def progress(done: int, total: int) -> None:
-        move(done, total)
-
-    return progress
+    config = session.config
+    with operating(config, wait_s), without_writers(config, wait_s):
+        healed = heal(config.db_path, _journal(config))
+    return _tell_healed(session, healed)
 
 
 def _tell_check(session: Session, problems: list[str], *, is_missing: bool) -> Exit:
@@ -160,31 +169,73 @@ def _tell_check(session: Session, problems: list[str], *, is_missing: bool) -> E
     return Exit.FINDINGS if is_missing else Exit.INTEGRITY
 
 
-def _tell_rebuilt(session: Session, rebuilt: Rebuilt, problems: list[str]) -> Exit:
+def _tell_healed(session: Session, healed: Healed) -> Exit:
     screen, path = session.screen, session.config.db_path
     if session.as_json:
-        screen.json(_document(session, rebuilt, problems))
+        screen.json({"database": str(path), "done": healed.done, "problems": healed.left})
     else:
-        screen.line(
-            f"{screen.style(screen.sign('✓'), 'good')} {rebuilt.run_count:,} runs are back in"
-            f" {visible(path)}: {rebuilt.record_count:,} records in"
-            f" {duration(rebuilt.seconds * 1000)}"
+        lines = [f"  {visible(text)}" for text in healed.done]
+        if healed.left:
+            mark = screen.style(screen.sign("✗"), "bad")
+            lines.append(f"{mark} {visible(healed.left[0])} cannot be repaired in place;")
+            lines.append("  telemetry recover makes the database anew from the journal")
+        else:
+            mark = screen.style(screen.sign("✓"), "good")
+            lines.append(f"{mark} the database {visible(path)} is sound")
+        screen.lines(lines)
+    return Exit.INTEGRITY if healed.left else Exit.FINE
+
+
+def _tell_rebuilt(
+    session: Session,
+    rebuilt: Rebuilt,
+    base: Optional[Base],
+    lost: set[str],
+    problems: list[str],
+) -> Exit:
+    screen = session.screen
+    if session.as_json:
+        screen.json(_document(session, rebuilt, base, lost, problems))
+    else:
+        screen.lines(_lines(session, rebuilt, base))
+    if lost:
+        screen.warn(
+            f"{len(lost)} segments of the journal were retired, and no verified backup has their"
+            " records; what could not be brought back is in the former database only"
         )
-        if rebuilt.aside is not None:
-            screen.line(
-                f"  the former database is {visible(rebuilt.aside)}; remove it when you like"
-            )
     if rebuilt.damaged_count or rebuilt.refused:
         screen.warn(
             f"{rebuilt.damaged_count} damaged lines ({rebuilt.damaged_bytes} bytes) of the journal"
             f" and {len(rebuilt.refused)} records with values that SQLite refuses were left out;"
             " the journal keeps them"
         )
-        return Exit.FINDINGS
-    return Exit.FINE
+    return Exit.FINDINGS if lost or rebuilt.damaged_count or rebuilt.refused else Exit.FINE
 
 
-def _document(session: Session, rebuilt: Rebuilt, problems: list[str]) -> dict[str, Any]:
+def _lines(session: Session, rebuilt: Rebuilt, base: Optional[Base]) -> list[str]:
+    screen, path = session.screen, session.config.db_path
+    mark = screen.style(screen.sign("✓"), "good")
+    lines = [
+        f"{mark} {rebuilt.run_count:,} runs are back in {visible(path)}:"
+        f" {rebuilt.record_count:,} records in {duration(rebuilt.seconds * 1000)}"
+    ]
+    if base is not None:
+        lines.append(
+            f"  it began with the backup {visible(base.backup.path.name)}: the journal has"
+            f" {len(base.segments)} of its segments no more"
+        )
+    if rebuilt.aside is not None:
+        lines.append(f"  the former database is {visible(rebuilt.aside)}; remove it when you like")
+    return lines
+
+
+def _document(
+    session: Session,
+    rebuilt: Rebuilt,
+    base: Optional[Base],
+    lost: set[str],
+    problems: list[str],
+) -> dict[str, Any]:
     return {
         "database": str(session.config.db_path),
         "problems": problems,
@@ -193,6 +244,8 @@ def _document(session: Session, rebuilt: Rebuilt, problems: list[str]) -> dict[s
         "damaged_lines": rebuilt.damaged_count,
         "damaged_bytes": rebuilt.damaged_bytes,
         "refused": list(rebuilt.refused),
+        "backup": None if base is None else str(base.backup.path),
+        "lost_segments": sorted(lost),
         "former_database": None if rebuilt.aside is None else str(rebuilt.aside),
         "seconds": round(rebuilt.seconds, 3),
     }

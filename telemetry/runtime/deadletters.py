@@ -16,6 +16,7 @@ import attrs
 import msgspec
 
 from telemetry.model.records import Record
+from telemetry.storage.appendfile import identity_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,15 +66,40 @@ class DeadLetters:
             "id": record.id,
             "line": record.line.decode("utf-8", "replace"),
         }
-        data = msgspec.json.encode(letter) + b"\n"
+        self._append(msgspec.json.encode(letter) + b"\n")
+
+    def put_back(self, letter: DeadLetter) -> None:
+        """
+        Keep a letter that was here before, as it was.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        self._append(msgspec.json.encode(attrs.asdict(letter)) + b"\n")
+
+    def _append(self, data: bytes) -> None:
+        while not self._append_once(data):
+            pass
+
+    def _append_once(self, data: bytes) -> bool:
+        """
+        Write a letter; False where somebody took the file away in between, to put letters back.
+        """
         fd = self._open()
         try:
             if os.write(fd, data) != len(data):
                 # A newline later closes the fragment; readers pass over it.
                 os.write(fd, b"\n")
                 raise OSError(f"a dead letter must be written whole ({self.path}); free some space")
+            return self._is_in_place(fd)
         finally:
             os.close(fd)
+
+    def _is_in_place(self, fd: int) -> bool:
+        try:
+            return identity_of(os.fstat(fd)) == identity_of(self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _open(self) -> int:
         try:

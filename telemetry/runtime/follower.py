@@ -196,15 +196,19 @@ class Follower:
                     self.state = State.CLOSED
                     self._has_thread = False
 
-    def drain(self, deadline: float) -> bool:
+    def drain(self, deadline: float) -> Optional[bool]:
         """
         Deliver what is in the journal on the caller's own thread; where the follower has none.
 
         Returns:
-            Whether all of it was delivered before the deadline, a point of `time.monotonic`.
+            Whether all of it was delivered before the deadline, a point of `time.monotonic`; None
+            where a thread has begun meanwhile, because a sink recorded something: ask that one.
         """
-        if not self.turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            return False
+        while not self.turn.acquire(timeout=GLANCE_S):
+            if self._has_thread:
+                return None
+            if time.monotonic() >= deadline:
+                return False
         self._deadline = deadline
         self.state = State.NEW
         number = self.requests.ask()

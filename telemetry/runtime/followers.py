@@ -293,7 +293,11 @@ class Followers:
         is_complete = True
         for follower in self._followers:
             if all(follower is not other for other, _ in asked):
-                is_complete &= follower.drain(deadline)
+                is_done = follower.drain(deadline)
+                if is_done is None:
+                    asked.append((follower, follower.requests.ask()))
+                else:
+                    is_complete &= is_done
         return self._await(asked, deadline) and is_complete
 
     def _await(self, asked: list[tuple[Follower, int]], deadline: float) -> bool:
@@ -345,7 +349,7 @@ class Followers:
         """
         is_complete = True
         for follower in self._followers:
-            is_complete &= follower.keeps_cursors and follower.drain(deadline)
+            is_complete &= follower.keeps_cursors and bool(follower.drain(deadline))
         return self._close_sinks() and is_complete
 
     def _close_sinks(self) -> bool:

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 LAST = "@last"
 DEFAULT_LIMIT = 100
-_SEARCHED = ("run_id", "agent_name", "job_type", "item_name", "error_summary", "output_summary")
+SEARCHED = ("run_id", "agent_name", "job_type", "item_name", "error_summary", "output_summary")
 _RUNS = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
 #: Newest first; the key breaks ties, so that a page always is the same.
 _NEWEST_FIRST = " ORDER BY start_time DESC, event_id DESC"
@@ -35,6 +35,7 @@ _OPEN_SQL = (
     " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1"
     ") AS owner FROM agent_runs r WHERE status = 'running'"
 )
+_UNPOSTED_SQL = f"{_RUNS} WHERE api_posted = 0 AND status <> 'running' ORDER BY event_id LIMIT ?"
 _EVENTS_SQL = (
     "SELECT id, event_id, run_id, event_type, timestamp, payload_json FROM run_events"
     " WHERE event_id = :event_id"
@@ -85,8 +86,8 @@ class RunFilter:
         claims = [claim for claim, value in asked if value is not None]
         values = [value for _, value in asked if value is not None]
         if self.text is not None:
-            claims.append(f"({' OR '.join(f'instr(lower({name}), ?)' for name in _SEARCHED)})")
-            values += [self.text.lower()] * len(_SEARCHED)
+            claims.append(f"({' OR '.join(f'instr(lower({name}), ?)' for name in SEARCHED)})")
+            values += [self.text.lower()] * len(SEARCHED)
         return (f" WHERE {' AND '.join(claims)}" if claims else ""), values
 
 
@@ -203,6 +204,12 @@ class Reader:
         """
         # Not sorted by SQLite, which would walk all runs in that order to find the few.
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
+
+    def unposted(self, *, limit: int = DEFAULT_LIMIT) -> list[Row]:
+        """
+        Return the finished runs that no webhook has taken, oldest first.
+        """
+        return self._all(_UNPOSTED_SQL, [limit])
 
     def stats(self) -> dict[str, Any]:
         """

@@ -1,0 +1,319 @@
+"""
+``telemetry posts``: what has not reached the servers that records and runs are sent to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+import attrs
+import click
+
+from telemetry.cli.exits import Exit, fail
+from telemetry.cli.freshness import bring_up_to_date
+from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.table import Cell, TableColumn, draw
+from telemetry.cli.text import visible
+from telemetry.cli.times import clock
+from telemetry.storage.reader import Reader
+
+if TYPE_CHECKING:
+    from telemetry.config import TelemetryConfig
+    from telemetry.runtime.deadletters import DeadLetter
+    from telemetry.runtime.redelivery import Redelivered
+    from telemetry.runtime.runtime import Runtime
+
+#: The sinks that send to a server, and the setting that each follows.
+SINKS = {"http_posts": "METRICS_API_URL", "http_records": "TELEMETRY_API_URL"}
+_POSTS = "http_posts"
+_ALL = -1
+_COLUMNS = (
+    TableColumn(title="RUN", style="name"),
+    TableColumn(title="STATE"),
+    TableColumn(title="SINK", leaves=1),
+    TableColumn(title="TRIES", right=True, leaves=2),
+    TableColumn(title="SINCE", leaves=3),
+    TableColumn(title="REASON", least=20),
+)
+_STYLES = {"waiting": "busy", "failed": "bad"}
+
+
+@attrs.frozen(kw_only=True)
+class Unsent:
+    """
+    A run, or a record of one, that a server does not have.
+    """
+
+    state: str
+    sink: str
+    event_id: str
+    run_id: str
+    #: Of the dead letter; empty where the run waits.
+    record_id: str = ""
+    since: str = ""
+    attempts: int = 0
+    reason: str = ""
+
+
+@shares_options
+@click.group("posts")
+def command() -> None:
+    """
+    Show what a server has not taken, and send it again.
+
+    Finished runs are posted to METRICS_API_URL, every record is shipped to TELEMETRY_API_URL; what
+    a server refuses for good is kept beside the journal until it is put back here.
+    """
+
+
+@shares_options
+@command.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Waiting runs to show."
+)
+def list_(limit: int) -> Exit:
+    """
+    List the runs not posted yet, and what was refused, with the reason.
+
+    Exits with 1 where something was refused.
+    """
+    session = current()
+    failed = _failed(session.config)
+    waiting = _waiting(session, failed, limit)
+    if session.as_json:
+        session.screen.json(_document(session, waiting, failed))
+    else:
+        _show(session, [*failed, *waiting])
+    return Exit.FINDINGS if failed else Exit.FINE
+
+
+@shares_options
+@command.command("retry")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "everything", is_flag=True, help="Everything that was refused.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to go on with the runs that only wait.",
+)
+def retry(runs: Sequence[str], everything: bool, dry_run: bool, timeout_s: float) -> Exit:
+    """
+    Send what was refused again, and what waits at once.
+
+    A RUN is an id of a run, or the beginning of one. Exits with 1 where something was refused once
+    more, with 4 where a server could not be reached.
+    """
+    session = current()
+    if bool(runs) == everything:
+        raise click.UsageError("name one RUN or more, or give --all")
+    failed = _failed(session.config)
+    chosen = failed if everything else _chosen(session, failed, runs)
+    if dry_run:
+        _tell_plan(session, chosen)
+        return Exit.FINE
+    return _send(session, chosen, timeout_s)
+
+
+def _failed(config: TelemetryConfig) -> list[Unsent]:
+    from telemetry.runtime.redelivery import letters_of
+
+    attempts = _attempts(config)
+    return [
+        _unsent(sink, letter, attempts)
+        for sink in SINKS
+        for letter in letters_of(config.state_dir, sink)
+    ]
+
+
+def _attempts(config: TelemetryConfig) -> dict[str, int]:
+    from telemetry.storage.attempts import Attempts
+
+    attempts = Attempts(config.state_dir, _POSTS)
+    attempts.refresh()
+    return {event_id: attempt.count for event_id, attempt in attempts.all().items()}
+
+
+def _unsent(sink: str, letter: DeadLetter, attempts: dict[str, int]) -> Unsent:
+    event_id, run_id = _keys(letter)
+    return Unsent(
+        state="failed",
+        sink=sink,
+        event_id=event_id,
+        run_id=run_id,
+        record_id=letter.id,
+        since=letter.timestamp,
+        attempts=attempts.get(event_id, 0) if sink == _POSTS else 0,
+        reason=letter.reason,
+    )
+
+
+def _keys(letter: DeadLetter) -> tuple[str, str]:
+    """
+    Return the keys of the run that a letter is about, as far as its line says them.
+    """
+    from telemetry.model.codec import decode_line
+    from telemetry.model.errors import CodecError
+
+    try:
+        record = decode_line(letter.line.encode())
+    except CodecError:
+        return "", ""
+    return record.event_id, record.run_id
+
+
+def _waiting(session: Session, failed: Sequence[Unsent], limit: int) -> list[Unsent]:
+    """
+    Return the finished runs that were not posted and not refused; none where nothing is posted.
+    """
+    config = session.config
+    if not _is_posting(config):
+        return []
+    buried = {each.event_id for each in failed if each.sink == _POSTS}
+    attempts = _attempts(config)
+    bring_up_to_date(session)
+    most = _ALL if limit == _ALL else limit + len(buried)
+    rows = Reader(config.db_path).unposted(limit=most)
+    found = [
+        Unsent(
+            state="waiting",
+            sink=_POSTS,
+            event_id=row["event_id"],
+            run_id=row["run_id"],
+            since=row["end_time"] or "",
+            attempts=attempts.get(row["event_id"], 0),
+        )
+        for row in rows
+        if row["event_id"] not in buried
+    ]
+    return found if limit == _ALL else found[:limit]
+
+
+def _is_posting(config: TelemetryConfig) -> bool:
+    return bool(config.metrics_api_url) and config.metrics_api_enabled
+
+
+def _chosen(session: Session, failed: Sequence[Unsent], names: Sequence[str]) -> list[Unsent]:
+    """
+    Return what the names mean; an unknown one ends the command with 3.
+    """
+    waiting = _waiting(session, failed, _ALL)
+    chosen: dict[tuple[str, str, str], Unsent] = {}
+    for name in names:
+        meant = [each for each in [*failed, *waiting] if _is_meant(each, name)]
+        if not meant:
+            fail(
+                f"a RUN must be one that is unsent (got {name!r}); see telemetry posts list",
+                Exit.NOT_FOUND,
+            )
+        chosen.update({(each.sink, each.event_id, each.record_id): each for each in meant})
+    return list(chosen.values())
+
+
+def _is_meant(unsent: Unsent, name: str) -> bool:
+    return bool(name) and (unsent.run_id.startswith(name) or unsent.event_id.startswith(name))
+
+
+def _send(session: Session, chosen: Sequence[Unsent], timeout_s: float) -> Exit:
+    from telemetry.runtime.runtime import Runtime
+
+    runtime = Runtime(session.config)
+    try:
+        done = _put_back(runtime, chosen)
+        # Twice: what was posted is recorded, and the database is to have that too.
+        is_complete = runtime.catch_up(timeout_s) and runtime.catch_up(timeout_s)
+    finally:
+        runtime.close(0.0)
+    problems = [each.problem for each in done.values() if each.problem]
+    _tell_sent(session, done, is_complete=is_complete)
+    if problems or not is_complete:
+        return Exit.UNAVAILABLE
+    return Exit.FINDINGS if any(each.refused_count for each in done.values()) else Exit.FINE
+
+
+def _put_back(runtime: Runtime, chosen: Sequence[Unsent]) -> dict[str, Redelivered]:
+    """
+    Hand the chosen letters to their sinks.
+    """
+    from telemetry.runtime.redelivery import redeliver
+
+    sinks = {sink.name: sink for sink in runtime.sinks}
+    done = {}
+    for name in dict.fromkeys(each.sink for each in chosen if each.record_id):
+        if name not in sinks:
+            fail(
+                f"{SINKS[name]} must be set to send again what was refused there (got none)",
+                Exit.USAGE,
+            )
+        wanted = {each.record_id for each in chosen if each.sink == name}
+        done[name] = redeliver(sinks[name], runtime.config.state_dir, _one_of(wanted))
+    return done
+
+
+def _one_of(ids: set[str]) -> Callable[[DeadLetter], bool]:
+    return lambda letter: letter.id in ids
+
+
+def _document(
+    session: Session, waiting: Sequence[Unsent], failed: Sequence[Unsent]
+) -> dict[str, Any]:
+    return {
+        "posting": _is_posting(session.config),
+        "waiting": [attrs.asdict(each) for each in waiting],
+        "failed": [attrs.asdict(each) for each in failed],
+    }
+
+
+def _show(session: Session, unsent: Sequence[Unsent]) -> None:
+    screen = session.screen
+    if unsent:
+        screen.lines(draw(screen, _COLUMNS, [_row(session, each) for each in unsent]))
+    else:
+        screen.line(f"{screen.style(screen.sign('✓'), 'good')} nothing is unsent")
+    if not _is_posting(session.config):
+        screen.note(
+            "runs are not posted: METRICS_API_URL is not set, or METRICS_API_ENABLED is off"
+        )
+
+
+def _row(session: Session, unsent: Unsent) -> list[Cell]:
+    return [
+        Cell(unsent.run_id or unsent.record_id),
+        Cell(unsent.state, _STYLES[unsent.state]),
+        Cell(unsent.sink),
+        Cell(unsent.attempts or ""),
+        Cell(clock(unsent.since or None, utc=session.utc)),
+        Cell(unsent.reason),
+    ]
+
+
+def _tell_plan(session: Session, chosen: Sequence[Unsent]) -> None:
+    screen = session.screen
+    if session.as_json:
+        screen.json({"would_send": [attrs.asdict(each) for each in chosen]})
+        return
+    if chosen:
+        screen.lines(draw(screen, _COLUMNS, [_row(session, each) for each in chosen]))
+    screen.line(f"{len(chosen)} would be sent again; nothing was sent")
+
+
+def _tell_sent(session: Session, done: dict[str, Redelivered], *, is_complete: bool) -> None:
+    screen = session.screen
+    counts = {
+        "delivered": sum(each.delivered_count for each in done.values()),
+        "refused": sum(each.refused_count for each in done.values()),
+    }
+    problem: Optional[str] = next((each.problem for each in done.values() if each.problem), None)
+    if session.as_json:
+        screen.json({**counts, "complete": is_complete, "problem": problem})
+        return
+    screen.line(f"{counts['delivered']} sent, {counts['refused']} refused once more")
+    if problem is not None:
+        screen.warn(f"{visible(problem)}; the rest is kept")
+    elif not is_complete:
+        screen.warn("what waits could not all be sent now; it is tried again by whoever records")
