@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "telemetry.cli.export",
     "stale": "telemetry.cli.stale",
     "token": "telemetry.cli.token",
+    "posts": "telemetry.cli.posts",
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",
