@@ -34,6 +34,8 @@ PROBLEM = "application/problem+json"
 #: Each answer of the service has this one.
 MARK = "telemetry-base"
 _MAX_SHOWN = 300
+#: Said of a path that no version of the service has; a run that is not there has another type.
+_NO_SUCH_PAGE = "urn:telemetry:problem:not-found"
 _REDIRECTS = range(300, 400)
 _BY_STATUS: Mapping[int, type[APIError]] = {
     401: UnauthorizedError,
@@ -138,6 +140,8 @@ class Answer:
         known = _BY_STATUS.get(self.status)
         if not self.is_ours and (known is None or known is NotFoundError):
             return self.unexpected("something else answers there")
+        if self._problem().get("type") == _NO_SUCH_PAGE:
+            return self.unexpected("it has no such page")
         return (known or self._other())(self._message(), **self._members())
 
     def _other(self) -> type[APIError]:
@@ -178,7 +182,7 @@ class Answer:
 def _told(problem: FieldProblem) -> str:
     text = f"{problem.field} {problem.rule}".strip()
     if problem.value is not None:
-        text += f" (got {problem.value!r})"
+        text += f" (got {problem.value})"
     return f"{text}, {problem.way_out}" if problem.way_out else text
 
 

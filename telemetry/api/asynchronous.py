@@ -159,6 +159,14 @@ class AsyncTelemetryAPI(Caller):
         """
         return self._beside(event_id, results.EVENTS)
 
+    async def event_page(
+        self, event_id: str, *, cursor: Optional[str] = None, limit: int = calls.MAX_PAGE_ROWS
+    ) -> results.Items[results.RunEvent]:
+        """
+        Return a page of what a run logged, oldest first, and the cursor of the page behind it.
+        """
+        return await self._do(calls.beside(event_id, results.EVENTS, cursor=cursor, limit=limit))
+
     def history(self, event_id: str) -> AsyncIterator[results.HistoryRecord]:
         """
         Yield what made a run what it is, oldest first; also of a deleted run.

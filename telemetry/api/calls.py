@@ -167,12 +167,16 @@ def associate_commit(
 
 
 def beside(
-    event_id: str, what: results.Beside[AnswerType], *, cursor: Optional[str] = None
+    event_id: str,
+    what: results.Beside[AnswerType],
+    *,
+    cursor: Optional[str] = None,
+    limit: int = MAX_PAGE_ROWS,
 ) -> Call[results.Items[AnswerType]]:
     """
     Ask for a page of what belongs to a run.
     """
-    asked: dict[str, FilterValue] = {"limit": MAX_PAGE_ROWS}
+    asked: dict[str, FilterValue] = {"limit": limit}
     if cursor is not None:
         asked["cursor"] = cursor
     path = _path(event_id, what.name)

@@ -13,7 +13,7 @@ What a call to the service can end in, in one tree.
         │   └── PreconditionFailedError          412: the run is not what If-Match says it was
         ├── InvalidError (ValueError)            any other 4xx, and what is refused unsent
         ├── BrokenServiceError (RuntimeError)    any other 5xx
-        └── UnexpectedAnswerError (ValueError)   a redirect, or an answer that is not the service's
+        └── UnexpectedAnswerError (RuntimeError) a redirect, or an answer that is not the service's
 
 Each carries what the service's problem document (RFC 9457) said; `status` is None where no answer
 came at all.
@@ -148,7 +148,7 @@ class BrokenServiceError(APIError, RuntimeError):
     """
 
 
-class UnexpectedAnswerError(APIError, ValueError):
+class UnexpectedAnswerError(APIError, RuntimeError):
     """
     What answers at that address is not this service, or not a version that this client knows.
     """

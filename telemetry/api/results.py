@@ -342,7 +342,8 @@ class Items(Generic[ResultType]):
     """
 
     items: list[ResultType]
-    next: Optional[str]
+    #: The cursor of the page behind this one; None on the last.
+    next: Optional[str] = None
 
 
 @attrs.frozen

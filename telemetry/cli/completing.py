@@ -26,7 +26,10 @@ def complete_run(
     from telemetry.cli.text import visible
     from telemetry.storage.reader import Reader
 
-    rows = Reader(ctx.ensure_object(Session).config.db_path).runs(limit=MAX_OFFERED)
+    session = ctx.ensure_object(Session)
+    # A key press does not wait for the network.
+    is_here = session.url is None
+    rows = Reader(session.config.db_path).runs(limit=MAX_OFFERED) if is_here else []
     short = short_ids(rows)
     offered = [CompletionItem(word) for word in (LAST, LAST_FAILED) if word.startswith(incomplete)]
     for row in rows:

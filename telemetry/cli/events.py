@@ -11,7 +11,8 @@ import click
 
 from telemetry.cli.completing import complete_run
 from telemetry.cli.finding import find_run
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, asks_service, current, shares_options
+from telemetry.cli.source import source_of
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, today_of
 
@@ -25,6 +26,7 @@ _COLUMNS = (
 )
 
 
+@asks_service
 @shares_options
 @click.command("events")
 @click.argument("run", shell_complete=complete_run)
@@ -54,10 +56,7 @@ def events_of(session: Session, row: dict[str, Any]) -> list[dict[str, Any]]:
     """
     Return a run's events, oldest first.
     """
-    from telemetry.storage.reader import Reader
-
-    reader = Reader(session.config.db_path)
-    return reader.events(row["event_id"], run_id=row["run_id"])
+    return source_of(session).events(row["event_id"], run_id=row["run_id"])
 
 
 def table(session: Session, rows: Sequence[dict[str, Any]]) -> list[str]:

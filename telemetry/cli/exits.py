@@ -13,12 +13,7 @@ from typing import NoReturn
 
 import click
 
-from telemetry.model.errors import (
-    CodecError,
-    SettingsError,
-    TelemetryError,
-    UsageError,
-)
+from telemetry.model.errors import CodecError, TelemetryError
 
 
 class Exit(IntEnum):
@@ -70,11 +65,11 @@ def exit_code_of(error: Exception) -> Exit:
     """
     Return the exit code that an error of the library or the system stands for.
     """
-    if isinstance(error, (SettingsError, UsageError)):
-        return Exit.USAGE
     if isinstance(error, CodecError) or _is_damage(error):
         return Exit.INTEGRITY
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, ValueError):
+        return Exit.USAGE
+    if isinstance(error, (FileNotFoundError, LookupError)):
         return Exit.NOT_FOUND
     return Exit.UNAVAILABLE
 

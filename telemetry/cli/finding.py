@@ -15,11 +15,13 @@ from telemetry.cli.exits import Exit, fail
 from telemetry.cli.freshness import bring_up_to_date
 from telemetry.cli.ids import LAST, LAST_FAILED, short_ids
 from telemetry.cli.outcomes import look_of
+from telemetry.cli.source import source_of
 from telemetry.cli.times import clock
-from telemetry.storage.reader import Reader, RunFilter
+from telemetry.storage.reader import RunFilter
 
 if TYPE_CHECKING:
     from telemetry.cli.session import Session
+    from telemetry.cli.source import Source
 
 Row = dict[str, Any]
 #: What --failed and @last-failed mean.
@@ -27,12 +29,13 @@ FAILURES = ("failed", "timeout")
 MAX_CANDIDATES = 10
 
 
-def open_reader(session: Session) -> Reader:
+def open_reader(session: Session) -> Source:
     """
-    Return the database to ask, brought up to date first.
+    Return what to ask: the service that was named, or the database, brought up to date first.
     """
-    bring_up_to_date(session)
-    return Reader(session.config.db_path)
+    if session.url is None:
+        bring_up_to_date(session)
+    return source_of(session)
 
 
 def find_run(session: Session, name: str) -> Row:
@@ -50,7 +53,7 @@ def find_run(session: Session, name: str) -> Row:
         return found[0]
     if found:
         _refuse_ambiguous(session, name, found)
-    where = session.config.base_dir
+    where = session.place
     if name in {LAST, LAST_FAILED}:
         fail(
             f"no run is {name} in {where}; record one, for instance with telemetry demo",
@@ -60,7 +63,7 @@ def find_run(session: Session, name: str) -> Row:
 
 
 def find_runs(
-    reader: Reader, wanted: RunFilter, statuses: Sequence[str], *, limit: int
+    reader: Source, wanted: RunFilter, statuses: Sequence[str], *, limit: int
 ) -> list[Row]:
     """
     Return runs of any of several statuses, newest first; of all where none is named.

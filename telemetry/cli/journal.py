@@ -27,6 +27,8 @@ class JournalEnd:
     Yields the journal's last records, then those that are added.
     """
 
+    poll_s = 0.25
+
     def __init__(self, journal: Journal, wanted: Wanted) -> None:
         self._journal = journal
         self._wanted = wanted

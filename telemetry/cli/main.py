@@ -17,7 +17,7 @@ import click
 
 from telemetry.cli.exits import MEANINGS, CommandError, Exit, exit_code_of, is_expected
 from telemetry.cli.screen import OutputClosedError, Screen
-from telemetry.cli.session import Session, shares_options
+from telemetry.cli.session import Session, asks_service, shares_options
 
 #: Where each command lies, in the order of the help page.
 COMMANDS: Mapping[str, str] = {
@@ -29,9 +29,9 @@ COMMANDS: Mapping[str, str] = {
     "tail": "telemetry.cli.tail",
     "stats": "telemetry.cli.stats",
     "query": "telemetry.cli.query",
-    "serve": "telemetry.cli.serve",
     "export": "telemetry.cli.export",
     "stale": "telemetry.cli.stale",
+    "serve": "telemetry.cli.serve",
     "token": "telemetry.cli.token",
     "posts": "telemetry.cli.posts",
     "init": "telemetry.cli.init",
@@ -110,6 +110,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
+@asks_service
 @shares_options
 @click.group(
     cls=Commands,

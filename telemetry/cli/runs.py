@@ -14,7 +14,7 @@ from telemetry.cli.filters import FILTERS, chosen, filter_options
 from telemetry.cli.ids import short_ids
 from telemetry.cli.outcomes import error_of, status_cell, took_ms
 from telemetry.cli.quick import newest
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, asks_service, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, duration, today_of
 
@@ -33,6 +33,7 @@ COLUMNS = (
 )
 
 
+@asks_service
 @shares_options
 @click.command("runs")
 @filter_options
@@ -67,7 +68,7 @@ def command(quiet: bool, watch: bool, interval: float, **options: Any) -> None:
     limit: int = options["limit"]
     asked = limit + 1 if limit else -1
     rows = None
-    if not session.as_json and not any(options[name] for name in FILTERS):
+    if session.url is None and not session.as_json and not any(options[name] for name in FILTERS):
         rows = newest(session.base_dir, asked)
     if rows is None:
         rows = _rows(session, options, asked)
@@ -135,9 +136,7 @@ def _rows(session: Session, options: dict[str, Any], limit: int) -> list[dict[st
 
 def _note(session: Session, rows: list[dict[str, Any]], *, has_more: bool) -> None:
     if not rows:
-        session.screen.note(
-            f"no runs found in {session.config.base_dir}; telemetry demo records some"
-        )
+        session.screen.note(f"no runs found in {session.place}; telemetry demo records some")
     elif has_more and session.screen.terminal:
         session.screen.note(f"the newest {len(rows)}; see more with --limit")
 
@@ -155,7 +154,7 @@ def _watch(session: Session, options: dict[str, Any], interval: float) -> None:
             height = max(1, console.size.height - 2)
             rows = _rows(session, options, min(options["limit"] or height, height))
             stamp = clock(datetime.now(timezone.utc), utc=session.utc, today=None)
-            head = session.screen.style(f"{session.config.base_dir}  {stamp}", "faint")
+            head = session.screen.style(f"{session.place}  {stamp}", "faint")
             lines = [head, *table(session, rows)]
             live.update(Text.from_ansi("\n".join(lines)), refresh=True)
             time.sleep(interval)

@@ -14,6 +14,7 @@ import click
 from telemetry.cli.screen import Screen, color_wanted
 
 if TYPE_CHECKING:
+    from telemetry.cli.remote import RemoteReader
     from telemetry.config import TelemetryConfig
 
 CommandType = TypeVar("CommandType", bound=click.Command)
@@ -26,6 +27,8 @@ class Session:
 
     def __init__(self) -> None:
         self.base_dir: Optional[str] = None
+        self.url: Optional[str] = None
+        self.token_file: Optional[str] = None
         self.as_json = False
         self.utc = False
         self.no_color = False
@@ -45,6 +48,25 @@ class Session:
         for problem in config.problems:
             self.screen.warn(problem)
         return config
+
+    @property
+    def place(self) -> str:
+        """
+        Return where the answer comes from, as a person may see it.
+        """
+        return str(self.config.base_dir) if self.url is None else self.remote.place
+
+    @cached_property
+    def remote(self) -> RemoteReader:
+        """
+        Return the service that the line names, to be asked instead of the files.
+
+        Raises:
+            SettingsError: Its address or the token cannot be used.
+        """
+        from telemetry.cli.remote import connect
+
+        return connect(self)
 
     @cached_property
     def screen(self) -> Screen:
@@ -70,6 +92,29 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
     return callback
 
 
+_remember_url = _remember("url")
+
+
+def _take_url(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """
+    Remember the service to ask; a command that cannot ask one says so.
+    """
+    _remember_url(ctx, param, value)
+    session = ctx.ensure_object(Session)
+    if session.url is None or isinstance(ctx.command, click.Group) or ctx.resilient_parsing:
+        return
+    if getattr(param, "hidden", False):
+        raise click.UsageError(
+            f"--url must stand with a command that can ask a service ({', '.join(ASKING)}),"
+            f" {ctx.info_name} works on the files of this machine; leave it out",
+            ctx,
+        )
+
+
+#: The commands that `asks_service` marks; for messages.
+ASKING = ("runs", "show", "events", "tail", "stats")
+
+
 def shared_options() -> list[click.Parameter]:
     """
     Return the options that every command takes, before its name or behind it.
@@ -81,6 +126,22 @@ def shared_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_remember("base_dir"),
             help="Use the runs recorded in DIR.",
+        ),
+        click.Option(
+            ["--token-file"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember("token_file"),
+            hidden=True,
+            help="Show the service the token in FILE; else TELEMETRY_API_TOKEN is.",
+        ),
+        click.Option(
+            ["--url"],
+            metavar="URL",
+            expose_value=False,
+            callback=_take_url,
+            hidden=True,
+            help="Ask the service at URL instead of the files of this machine.",
         ),
         click.Option(
             ["--json"],
@@ -111,4 +172,14 @@ def shares_options(command: CommandType) -> CommandType:
     Add the options that every command takes to one.
     """
     command.params.extend(shared_options())
+    return command
+
+
+def asks_service(command: CommandType) -> CommandType:
+    """
+    Let a command answer from the service that ``--url`` names.
+    """
+    for param in command.params:
+        if isinstance(param, click.Option) and param.name in {"url", "token_file"}:
+            param.hidden = False
     return command

@@ -16,14 +16,15 @@ from telemetry.cli.finding import find_run
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import error_of, look_of, took_ms
 from telemetry.cli.runs import plain
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, asks_service, current, shares_options
+from telemetry.cli.source import source_of
 from telemetry.cli.text import shorten, visible, visible_lines, wrap
 from telemetry.cli.times import clock, duration
 from telemetry.cli.trees import Node, draw_tree, tree_of
 
 if TYPE_CHECKING:
     from telemetry.cli.screen import Screen
-    from telemetry.storage.reader import Reader
+    from telemetry.cli.source import Source
 
 Row = dict[str, Any]
 DEFAULT_EVENTS = 10
@@ -38,6 +39,7 @@ _TOLD_ELSEWHERE = frozenset(
 )  # fmt: skip
 
 
+@asks_service
 @shares_options
 @click.command("show")
 @click.argument("run", shell_complete=complete_run)
@@ -57,11 +59,9 @@ def command(run: str, event_count: int, everything: bool) -> None:
 
     RUN is an id, the beginning or the end of one, @last or @last-failed.
     """
-    from telemetry.storage.reader import Reader
-
     session = current()
     row = find_run(session, run)
-    reader = Reader(session.config.db_path)
+    reader = source_of(session)
     tree = tree_of(reader, row)
     events = event_lines.events_of(session, row)
     commits, history = reader.commits(row["event_id"]), reader.records(row["event_id"])
@@ -89,7 +89,7 @@ def _nested(node: Node) -> dict[str, Any]:
     return {"run": plain(node.row), "runs": [_nested(child) for child in node.children]}
 
 
-def _heading(session: Session, reader: Reader, row: Row) -> list[str]:
+def _heading(session: Session, reader: Source, row: Row) -> list[str]:
     screen, look = session.screen, look_of(row)
     took = duration(took_ms(row, datetime.now(timezone.utc)))
     name = visible(f"{row['agent_name']} {row['job_type']}")

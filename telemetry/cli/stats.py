@@ -10,7 +10,7 @@ import click
 
 from telemetry.cli.finding import open_reader
 from telemetry.cli.outcomes import look_of
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, asks_service, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, duration, today_of
 
@@ -26,6 +26,7 @@ _COLUMNS = (
 )
 
 
+@asks_service
 @shares_options
 @click.command("stats")
 def command() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 import click
 
@@ -14,22 +14,43 @@ from telemetry.cli.completing import complete_run
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import look_of
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, asks_service, current, shares_options
 from telemetry.cli.text import pad, shorten, visible, visible_json
 from telemetry.cli.times import clock, duration, today_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from telemetry.cli.journal import Wanted
     from telemetry.model.records import Record
     from telemetry.sinks import Journal
 
-POLL_S = 0.25
 _ID_WIDTH = 8
 _WHAT_WIDTH = 9
 #: Fields of a change that are shown; the rest of a run is for ``telemetry show``.
 _TOLD_FIELDS = ("status", "duration_ms", "error_summary", "commit_hash", "git_commit_hash")
 
 
+class End(Protocol):
+    """
+    Where new records appear.
+    """
+
+    #: Pause between two looks, in seconds.
+    poll_s: float
+
+    def last(self, count: int) -> Iterable[Record]:
+        """
+        Return the last records that are wanted, oldest first.
+        """
+
+    def new(self) -> Iterable[Record]:
+        """
+        Return what was added since the last call.
+        """
+
+
+@asks_service
 @shares_options
 @click.command("tail")
 @click.argument("run", required=False, shell_complete=complete_run)
@@ -50,19 +71,38 @@ def command(
     """
     Show the newest records as they stand in the journal; of one RUN if given.
 
-    With --json each line is the record itself.
+    With --json each line is the record itself. A service (--url) is asked for the runs that it has
+    heard of last, and does not tell what a run only updated.
     """
     session = current()
-    journal = _journal(session)
-    from telemetry.cli.journal import JournalEnd
-
-    end = JournalEnd(journal, _wanted(session, run, event_type, agent))
+    end = _end(session, run, event_type, agent)
     for record in end.last(lines):
         _show(session, record)
     while follow:
         for record in end.new():
             _show(session, record)
-        time.sleep(POLL_S)
+        time.sleep(end.poll_s)
+
+
+def _end(
+    session: Session, run: Optional[str], event_type: Optional[str], agent: Optional[str]
+) -> End:
+    """
+    Return what gives the newest records: the journal, or the service that the line names.
+    """
+    key = None
+    if run is not None:
+        from telemetry.cli.finding import find_run
+
+        key = str(find_run(session, run)["event_id"])
+    wanted = _wanted(key, event_type, agent)
+    if session.url is not None:
+        from telemetry.cli.remote_tail import ServiceEnd
+
+        return ServiceEnd(session.remote.api, wanted, key)
+    from telemetry.cli.journal import JournalEnd
+
+    return JournalEnd(_journal(session), wanted)
 
 
 def _journal(session: Session) -> Journal:
@@ -79,16 +119,9 @@ def _journal(session: Session) -> Journal:
     return journal
 
 
-def _wanted(
-    session: Session, run: Optional[str], event_type: Optional[str], agent: Optional[str]
-) -> Wanted:
+def _wanted(key: Optional[str], event_type: Optional[str], agent: Optional[str]) -> Wanted:
     from telemetry.model.records import RecordType
 
-    key = None
-    if run is not None:
-        from telemetry.cli.finding import find_run
-
-        key = str(find_run(session, run)["event_id"])
     agents_runs: set[str] = set()
 
     def wanted(record: Record) -> bool:

@@ -17,7 +17,7 @@ from telemetry.cli.times import duration
 
 if TYPE_CHECKING:
     from telemetry.cli.session import Session
-    from telemetry.storage.reader import Reader
+    from telemetry.cli.source import Source
 
 Row = dict[str, Any]
 MAX_DEPTH = 50
@@ -49,7 +49,7 @@ class Node:
         return [self.row, *(row for child in self.children for row in child.rows())]
 
 
-def tree_of(reader: Reader, row: Row, *, seen: Optional[set[str]] = None, depth: int = 0) -> Node:
+def tree_of(reader: Source, row: Row, *, seen: Optional[set[str]] = None, depth: int = 0) -> Node:
     """
     Return a run with everything nested in it.
 

@@ -257,7 +257,7 @@ def test_fields_at_fault_are_named(api, service):
     (problem,) = caught.value.errors
     assert (problem.field, problem.rule, problem.value, problem.way_out) == tuple(fault.values())
     assert caught.value.detail == detail
-    assert "status must be a status (got 'odd'), use failed" in str(caught.value)
+    assert "status must be a status (got odd), use failed" in str(caught.value)
 
 
 def test_a_token_is_asked_for(api, service):
@@ -302,6 +302,16 @@ def test_other_programs_are_told_from_the_service(api, service, body, status):
         api.run("e")
 
     assert caught.value.status == status
+
+
+def test_a_wrong_path_is_told(api, service):
+    """
+    A page that the service does not have is the address's fault, not a run that is missing.
+    """
+    service.problem(404, "Not Found", slug="not-found")
+
+    with pytest.raises(UnexpectedAnswerError, match="it has no such page"):
+        api.run("e")
 
 
 def test_proxies_may_say_not_now(api, service):
