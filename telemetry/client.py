@@ -267,7 +267,7 @@ class TelemetryClient:
             run = runtime.recorder.start(
                 agent_name, job_type, trigger_type, fields, own, parent.run_id, parent.trace_id
             )
-            runtime.runs.add(run)
+            runtime.runs.add(run.run_id, run)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
             return runtime.unrecorded(str(agent_name))

@@ -61,12 +61,12 @@ class _Pool:
 
 def _uuid_tails() -> Iterator[str]:
     """
-    Return what follows the time in UUIDv7s: a counter of 12 bits, and 62 random bits for all of it.
+    Return what follows the time in UUIDv7s: 62 random bits for all of it, and a count at the end.
     """
     digits = os.urandom(8).hex()
     variant = "89ab"[int(digits[0], 16) & 3]
-    form = f"-7%03x-{variant}{digits[1:4]}-{digits[4:]}"
-    return map(form.__mod__, range(1 << 12))
+    beginning = f"-7{digits[1:4]}-{variant}{digits[4:7]}-{digits[7:]}"
+    return map(beginning.__add__, THREE_DIGITS)
 
 
 def _run_id_tails() -> Iterator[str]:

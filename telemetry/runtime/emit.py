@@ -64,10 +64,10 @@ class Emitter:
         bell: Doorbell,
         processors: Sequence[Callable[[str, Any], Any]] = (),
     ) -> None:
-        self._append = append
+        self.append = append
+        self.refused = refused
+        self.bell = bell
         self._encoder = encoder
-        self._refused = refused
-        self._bell = bell
         self._processors = tuple(processors)
         self.clock = Clock()
         self._event_types: dict[str, bytes] = {}
@@ -79,23 +79,28 @@ class Emitter:
         """
         forget_pools()
         self.pid = os.getpid()
-        self._mark = fork_mark()
+        #: Item 0 tells whether this is still the process that the writer stands for.
+        self.mark = fork_mark()
         self.writer = new_writer()
-        self._number = itertools.count(1).__next__
+        #: Draws the next record's number.
+        self.number = itertools.count(1).__next__
         self.event = self._compile_event()
         self.record = self._compile_record()
 
-    def _head(self, record_type: str) -> str:
+    def head(self, record_type: str) -> str:
         """
         Return a line of this writer up to its number.
+
+        Args:
+            record_type: As JSON; for a run's record, its change is behind it.
         """
         return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'
 
     def _compile_event(self) -> Callable[[bytes, str, object], None]:
-        mark, number, append, refused = self._mark, self._number, self._append, self._refused
+        mark, number, append, refused = self.mark, self.number, self.append, self.refused
         encode, processors, kinds = self._encoder.encode, self._processors, self._event_types
-        bell, ring, clock, time_ns = self._bell, self._bell.ring, self.clock, self.clock.time_ns
-        head = self._head('"event"').encode()
+        bell, ring, clock, time_ns = self.bell, self.bell.ring, self.clock, self.clock.time_ns
+        head = self.head('"event"').encode()
         # The second that is being written in: its first microsecond, its number, its text.
         known = (-MICROS, -1, b"")
 
@@ -148,11 +153,11 @@ class Emitter:
         return event
 
     def _compile_record(self) -> Callable[[str, int, str, str, str, str], None]:
-        mark, number, append, refused = self._mark, self._number, self._append, self._refused
-        bell, ring = self._bell, self._bell.ring
+        mark, number, append, refused = self.mark, self.number, self.append, self.refused
+        bell, ring = self.bell, self.bell.ring
         heads = {
-            COMMIT: self._head('"commit"'),
-            **{change.value: self._head(f'"run","change":"{change.value}"') for change in Change},
+            COMMIT: self.head('"commit"'),
+            **{change.value: self.head(f'"run","change":"{change.value}"') for change in Change},
         }
 
         def record(  # noqa: PLR0913, PLR0917 (by position it costs less)

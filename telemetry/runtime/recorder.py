@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import getcwd
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
+from zlib import crc32
 
 import msgspec
 
@@ -28,11 +29,12 @@ from telemetry.model.run import (
 from telemetry.model.values import accept, suggest
 from telemetry.runtime.emit import COMMIT, encode_part, encode_text, identity
 from telemetry.runtime.notices import notice
-from telemetry.runtime.openruns import OpenRun
+from telemetry.runtime.openruns import NOTHING, OpenRun, open_run
 
 if TYPE_CHECKING:
     from telemetry.model.payload import PayloadEncoder
     from telemetry.runtime.emit import Emitter
+    from telemetry.runtime.forkmark import ForkMark
 
 #: Columns that the library alone writes.
 OWN_COLUMNS = frozenset({"event_id", "run_id", "schema_version", "created_at", "updated_at"})
@@ -50,7 +52,10 @@ UNNAMED = "unnamed"
 #: What all runs of one agent, job, trigger and directory say alike: the agent's name as it stands
 #: in a run id, whether such an id stands in JSON as it is, and the fields as they stand in a line.
 Opening = tuple[str, bool, str]
-_STARTED = Change.STARTED.value
+Start = Callable[[str, str, str, Mapping[str, Any], str, str, str], OpenRun]
+End = Callable[[OpenRun, Outcome, Mapping[str, Any]], None]
+#: What every end says, whatever else.
+_USUAL = frozenset({"status", "end_time", "duration_ms"})
 _UPDATED = Change.UPDATED.value
 _ENDED = Change.ENDED.value
 
@@ -59,9 +64,18 @@ class Recorder:
     """
     Writes runs through an emitter.
 
+    `start` and `end` are compiled once per writer, for the same reason as `Emitter.event`.
+
     Args:
         origin: What every run of this process says about where it ran.
     """
+
+    #: Record the start of a run, and return it. Takes agent, job, trigger and fields; a run id of
+    #: the caller's own, already found good, or none; the run it is nested in, and the trace it
+    #: belongs to. Each may be empty.
+    start: Start
+    #: Record the end of a run, with the whole run as it then stands.
+    end: End
 
     def __init__(
         self, emitter: Emitter, encoder: PayloadEncoder, origin: Mapping[str, Any]
@@ -69,69 +83,141 @@ class Recorder:
         self._emitter = emitter
         self._encoder = encoder
         self._origin = dict(origin)
-        self._openings: dict[tuple[Any, ...], Opening] = {}
-        #: The run that the last one was nested in, and how its field stands in a line.
-        self._nested = ("", "")
         #: What an opening says; a caller that says otherwise is heard.
         self._opening_names = frozenset(
             {*origin, "agent_name", "job_type", "trigger_type", "pid", "work_dir"}
             | {"start_time", "trace_id", "parent_run_id"}
         )
+        self.after_fork()
 
     def after_fork(self) -> None:
         """
-        Forget what names the parent's process.
+        Forget what names the parent's process; called in a child, and once at the beginning.
         """
-        self._openings = {}
+        self._openings: dict[tuple[Any, ...], Opening] = {}
+        self.start = self._compile_start()
+        self.end = self._compile_end()
 
-    def start(  # noqa: PLR0913, PLR0917 (what a start says; by position it costs less)
-        self,
-        agent_name: str,
-        job_type: str,
-        trigger_type: str,
-        fields: Mapping[str, Any],
-        run_id: str = "",
-        parent_run_id: str = "",
-        trace_id: str = "",
-    ) -> OpenRun:
+    def _renew(self, mark: ForkMark) -> None:
         """
-        Record the start of a run.
+        Go on in a child process that Python knows nothing of, as `mark` has told.
+        """
+        if self._emitter.mark is mark:
+            self._emitter.after_fork()
+        self.after_fork()
 
-        Args:
-            run_id: The caller's own, already found good; empty for a new one.
-            parent_run_id: The run it is nested in; empty for none.
-            trace_id: The trace it belongs to; empty to begin one.
-        """
+    def _compile_start(self) -> Start:
+        emitter, openings = self._emitter, self._openings
+        mark, number, append, refused = (
+            emitter.mark,
+            emitter.number,
+            emitter.append,
+            emitter.refused,
+        )
+        read, bell, ring = emitter.clock.read, emitter.bell, emitter.bell.ring
+        head = emitter.head(f'"run","change":"{Change.STARTED.value}"')
+        # The run that the last one was nested in, and how that stands in a line.
+        nested = _nested_in("")
+
+        def start(  # noqa: PLR0913, PLR0917 (what a start says; by position it costs less)
+            agent_name: str,
+            job_type: str,
+            trigger_type: str,
+            fields: Mapping[str, Any],
+            run_id: str,
+            parent_run_id: str,
+            trace_id: str,
+        ) -> OpenRun:
+            nonlocal nested
+            if not mark[0]:
+                self._renew(mark)
+                names = agent_name, job_type, trigger_type
+                return self.start(*names, fields, run_id, parent_run_id, trace_id)
+            now, start_time, stamp, second = read()
+            try:
+                directory = getcwd()  # noqa: PTH109 (a Path costs four times as much)
+            except OSError:  # the directory was removed under the agent
+                directory = None
+            try:
+                opening = openings[agent_name, job_type, trigger_type, directory]
+            except (KeyError, TypeError):
+                opening = self._opening(agent_name, job_type, trigger_type, directory)
+            name, is_plain, shared = opening
+            # One reading of one name: another thread may put its own parent there.
+            parent = nested
+            if parent[0] != parent_run_id:
+                parent = nested = _nested_in(parent_run_id)
+            event_id = new_event_id(now)
+            trace_id = trace_id or event_id.replace("-", "")
+            if is_plain and not run_id:
+                run_id = new_run_id(name, stamp)
+                part = f'","event_id":"{event_id}","run_id":"{run_id}"'
+            else:
+                run_id = run_id or new_run_id(name, stamp)
+                part = identity(event_id, run_id)
+            said = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"{parent[1]}'
+            run = open_run(event_id, run_id, trace_id, part, said, now, monotonic_ns())
+            more = ',"status":"running"'
+            if fields:
+                self._hold(run, self._accept_all(fields, run.values))
+                said, more = run.opening, more + encode_part(run.values)
+            body = f'{head}{number()}","timestamp":"{start_time}{part}{said}{more}'.encode()
+            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            if not append(line, second):
+                refused(line, second)
+            if not bell.is_rung:
+                ring()
+            return run
+
+        return start
+
+    def _compile_end(self) -> End:
         emitter = self._emitter
-        now, start_time, stamp, second = emitter.clock.read()
-        try:
-            directory = getcwd()  # noqa: PTH109 (a Path costs four times as much)
-        except OSError:  # the directory was removed under the agent
-            directory = None
-        try:
-            opening = self._openings[agent_name, job_type, trigger_type, directory]
-        except (KeyError, TypeError):
-            opening = self._opening(agent_name, job_type, trigger_type, directory)
-        name, is_plain, shared = opening
-        nested = self._nested
-        if nested[0] != parent_run_id:
-            nested = self._nested = _nested_in(parent_run_id)
-        event_id = new_event_id(now)
-        trace_id = trace_id or event_id.replace("-", "")
-        if is_plain and not run_id:
-            run_id = new_run_id(name, stamp)
-            part = f'","event_id":"{event_id}","run_id":"{run_id}"'
-        else:
-            run_id = run_id or new_run_id(name, stamp)
-            part = identity(event_id, run_id)
-        said = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"{nested[1]}'
-        run = OpenRun(event_id, run_id, trace_id, part, said, now, monotonic_ns())
-        more = ',"status":"running"'
-        if fields:
-            self._hold(run, self._accept_all(fields, run.values))
-            more = f"{more}{encode_part(run.values)}"
-        emitter.record(_STARTED, second, start_time, part, run.opening, more)
-        return run
+        mark, number, append, refused = (
+            emitter.mark,
+            emitter.number,
+            emitter.append,
+            emitter.refused,
+        )
+        read, bell, ring = emitter.clock.read, emitter.bell, emitter.bell.ring
+        head = emitter.head(f'"run","change":"{Change.ENDED.value}"')
+
+        def end(run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
+            if not mark[0]:
+                self._renew(mark)
+                self.end(run, outcome, fields)
+                return
+            elapsed_ms = (monotonic_ns() - run.started_mono_ns) // 1_000_000
+            _, end_time, _, second = read()
+            word = outcome.word
+            said = f',"status":"{word}","end_time":"{end_time}","duration_ms":{elapsed_ms}'
+            if run.values is not NOTHING or fields or outcome.error_summary:
+                said = self._said_at_end(run, outcome, fields, said)
+            body = (
+                f'{head}{number()}","timestamp":"{end_time}{run.part}{run.opening}{said}'
+            ).encode()
+            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            if not append(line, second):
+                refused(line, second)
+            if not bell.is_rung:
+                ring()
+
+        return end
+
+    def _said_at_end(
+        self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any], usual: str
+    ) -> str:
+        """
+        Return what an end says behind the opening, where that is more than the usual.
+        """
+        accepted = self._accept_all(fields, run.values) if fields else {}
+        if accepted:
+            self._hold(run, accepted)
+        errors = self._errors(outcome) if outcome.error_summary else {}
+        if _USUAL.isdisjoint(run.values):
+            return encode_part({**run.values, **errors, **accepted}) + usual
+        said = msgspec.json.decode(f"{{{usual[1:]}}}")
+        return encode_part({**run.values, **said, **errors, **accepted})
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
         """
@@ -147,29 +233,6 @@ class Recorder:
         Record that an open run is still alive.
         """
         run.last_us = self._emitter.change(_UPDATED, run.part, "")
-
-    def end(self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
-        """
-        Record the end of a run, with the whole run as it then stands.
-        """
-        elapsed_ms = (monotonic_ns() - run.started_mono_ns) // 1_000_000
-        emitter = self._emitter
-        _, end_time, _, second = emitter.clock.read()
-        if outcome.error_summary or fields or run.values:
-            values: dict[str, Any] = {
-                "status": outcome.word,
-                "end_time": end_time,
-                "duration_ms": elapsed_ms,
-                **self._errors(outcome),
-            }
-            if fields:
-                accepted = self._accept_all(fields, run.values)
-                self._hold(run, accepted)
-                values.update(accepted)
-            said = encode_part({**run.values, **values})
-        else:
-            said = f',"status":"{outcome.word}","end_time":"{end_time}","duration_ms":{elapsed_ms}'
-        emitter.record(_ENDED, second, end_time, run.part, run.opening, said)
 
     def end_elsewhere(
         self, event_id: str, run_id: str, outcome: Outcome, fields: Mapping[str, Any]
@@ -240,7 +303,7 @@ class Recorder:
         opening = (name, encode_text(name) == f'"{name}"', encode_part(said))
         if all(isinstance(name, str) for name in key[:3]):
             if len(self._openings) >= _MAX_CACHED_OPENINGS:
-                self._openings = {}
+                self._openings.clear()
             self._openings[key] = opening
         return opening
 

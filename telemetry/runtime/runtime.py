@@ -29,7 +29,7 @@ from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
 from telemetry.runtime.notices import notice, set_level
 from telemetry.runtime.observers import ObserverSink
-from telemetry.runtime.openruns import OpenRun, OpenRuns
+from telemetry.runtime.openruns import OpenRun, OpenRuns, open_run
 from telemetry.runtime.places import usable
 from telemetry.runtime.plugins import Plugins
 from telemetry.runtime.processors import guarded_processors
@@ -140,7 +140,7 @@ class Runtime:
         """
         now, _, stamp, _ = self.emitter.clock.read()
         run_id = f"error-{ids.new_run_id(ids.name_in_run_id(agent_name), stamp)}"
-        return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
+        return open_run("", run_id, "", identity("", run_id), "", now, 0)
 
     def notice(self, key: str, message: str) -> None:
         """

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional
 
 from telemetry.model import ids
-from telemetry.runtime.openruns import OpenRun
+from telemetry.runtime.openruns import OpenRun, open_run
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -58,9 +58,9 @@ class SilentRecorder:
         job_type: str,
         trigger_type: str,
         fields: Mapping[str, Any],
-        run_id: str = "",
-        parent_run_id: str = "",
-        trace_id: str = "",
+        run_id: str,
+        parent_run_id: str,
+        trace_id: str,
     ) -> OpenRun:
         """
         Return a run with ids of the usual form.
@@ -68,7 +68,7 @@ class SilentRecorder:
         now, _, stamp, _ = self._clock.read()
         event_id = ids.new_event_id(now)
         run_id = run_id or ids.new_run_id(_name(agent_name), stamp)
-        return OpenRun(event_id, run_id, trace_id or event_id.replace("-", ""), "", "", now, 0)
+        return open_run(event_id, run_id, trace_id or event_id.replace("-", ""), "", "", now, 0)
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
         """
@@ -93,7 +93,7 @@ class SilentRuns:
     Remembers no run.
     """
 
-    def add(self, run: OpenRun) -> None:
+    def add(self, run_id: str, run: OpenRun) -> None:
         """
         Do nothing.
         """
@@ -166,7 +166,7 @@ class SilentRuntime:
         """
         Return a run with ids of the usual form.
         """
-        return self.recorder.start(agent_name, "", "", {})
+        return self.recorder.start(agent_name, "", "", {}, "", "", "")
 
     def notice(self, key: str, message: str) -> None:
         """
