@@ -216,8 +216,10 @@ def _lines(session: Session, rebuilt: Rebuilt, base: Optional[Base]) -> list[str
     screen, path = session.screen, session.config.db_path
     mark = screen.style(screen.sign("✓"), "good")
     lines = [
-        f"{mark} {rebuilt.run_count:,} runs are back in {visible(path)}:"
-        f" {rebuilt.record_count:,} records in {duration(rebuilt.seconds * 1000)}"
+        (
+            f"{mark} {rebuilt.run_count:,} runs are back in {visible(path)}:"
+            f" {rebuilt.record_count:,} records in {duration(rebuilt.seconds * 1000)}"
+        )
     ]
     if base is not None:
         lines.append(

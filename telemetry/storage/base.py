@@ -72,7 +72,7 @@ def segments_of(db_path: Path) -> set[str]:
         SinkError: It cannot be read.
     """
     with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
-        return {one for one, cursor in read_cursors(connection, SINK).items() if cursor.offset > 0}
+        return set(read_cursors(connection, SINK))
 
 
 def begin_anew(

@@ -22,6 +22,7 @@ from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
 from telemetry.storage.rows import apply_all_but, load_fold
 from telemetry.storage.sqlite import (
+    MalformedDatabaseError,
     connect,
     connect_read_only,
     immediate,
@@ -30,7 +31,7 @@ from telemetry.storage.sqlite import (
 from telemetry.storage.undo import UnknownUndoError, keep, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from telemetry.model.records import Record
@@ -147,9 +148,36 @@ def check(db_path: Path) -> list[str]:
         with contextlib.closing(connect_read_only(db_path)) as connection:
             found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MAX_PROBLEMS})")]
             problems = [] if found == ["ok"] else [f"quick_check: {text}" for text in found]
-            return problems or _check_folds(connection) or _check_rollups(connection)
+            return (
+                problems
+                or _first(text for _, text in check_folds(connection))
+                or _first(wrong_rollups(connection))
+            )
     except (sqlite3.Error, RuntimeError) as error:
         return [str(error)]
+
+
+def check_folds(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """
+    Yield the key of each run whose row is not what its stored fold gives, and what is wrong.
+    """
+    sql = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
+    for values in connection.execute(sql):
+        row = dict(zip(RUN_COLUMNS, values))
+        event_id = row["event_id"]
+        try:
+            fold = load_fold(connection, event_id)
+        except MalformedDatabaseError as error:
+            yield event_id, str(error)
+            continue
+        if fold.deleted or fold.row() != row:
+            yield event_id, f"run {event_id}: its row is not what it was folded from"
+    lost = connection.execute(
+        "SELECT event_id FROM run_folds f WHERE deleted = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM agent_runs r WHERE r.event_id = f.event_id)"
+    )
+    for (event_id,) in lost:
+        yield event_id, f"run {event_id}: it has a fold and no row"
 
 
 def differences(db_path: Path, journal: Journal, *, start: Start = _NOTHING) -> list[str]:
@@ -243,26 +271,8 @@ def _fill(
     return counts
 
 
-def _check_folds(connection: sqlite3.Connection) -> list[str]:
-    problems = []
-    sql = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
-    for values in connection.execute(sql):
-        row = dict(zip(RUN_COLUMNS, values))
-        fold = load_fold(connection, row["event_id"])
-        if fold.deleted or fold.row() != row:
-            problems.append(f"run {row['event_id']}: its row is not what it was folded from")
-        if len(problems) >= _MAX_PROBLEMS:
-            break
-    lost = connection.execute(
-        "SELECT event_id FROM run_folds f WHERE deleted = 0 AND NOT EXISTS"
-        " (SELECT 1 FROM agent_runs r WHERE r.event_id = f.event_id) LIMIT ?",
-        (_MAX_PROBLEMS,),
-    )
-    return problems + [f"run {event_id}: it has a fold and no row" for (event_id,) in lost]
-
-
-def _check_rollups(connection: sqlite3.Connection) -> list[str]:
-    return list(itertools.islice(wrong_rollups(connection), _MAX_PROBLEMS))
+def _first(problems: Iterable[str]) -> list[str]:
+    return list(itertools.islice(problems, _MAX_PROBLEMS))
 
 
 def _compare(connection: sqlite3.Connection, table: str) -> list[str]:

@@ -65,7 +65,8 @@ def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     if version and has_new_columns:
         # What the older version could not store is in the journal: it is followed once more, and
         # what is already there stays as it is.
-        connection.execute("DELETE FROM cursors")
+        # Its rows stay: they say which segments it had, also of those that were retired.
+        connection.execute("UPDATE cursors SET offset = 0, fingerprint = 0")
     connection.execute(f"PRAGMA user_version = {DATABASE_VERSION}")
 
 

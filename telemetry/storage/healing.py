@@ -1,0 +1,173 @@
+"""
+What can be repaired in a database as it stands, without making it anew.
+
+Indexes and roll-ups are made again of the rows; a row that is not what its fold gives is folded
+again of its records; a log that another file left under this one's name is put aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import attrs
+
+from telemetry.model.codec import decode_line
+from telemetry.model.errors import TelemetryError
+from telemetry.model.records import RecordType
+from telemetry.storage.aside import SIDECARS, free_name
+from telemetry.storage.ddl import DATABASE_VERSION
+from telemetry.storage.migrations import create_missing_indexes
+from telemetry.storage.recovery import READ_BYTES, check, check_folds
+from telemetry.storage.rollups import recount, wrong_rollups
+from telemetry.storage.rows import apply
+from telemetry.storage.sqlite import connect, immediate, translated, user_version, wal_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from telemetry.model.records import Record
+    from telemetry.sinks import Cursor, Journal
+
+_EVENT = RecordType.EVENT.value
+_FORGET_SQL = (
+    "DELETE FROM agent_runs WHERE event_id = ?",
+    "DELETE FROM run_folds WHERE event_id = ?",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Healed:
+    """
+    What was repaired, and what could not be.
+    """
+
+    done: list[str]
+    left: list[str]
+
+
+def heal(db_path: Path, journal: Journal) -> Healed:
+    """
+    Repair what can be repaired in place.
+
+    The caller holds the sink's lock. Each repair is one transaction: killed at any point, the
+    database is as it was or as it is to be.
+
+    Raises:
+        SinkError: The database cannot be written.
+    """
+    done: list[str] = []
+    if check(db_path):
+        stray = _put_stray_log_aside(db_path)
+        if stray is not None:
+            done.append(f"the log of another file is kept as {stray.name}")
+        with contextlib.suppress(TelemetryError):
+            done += _repair(db_path, journal)
+    return Healed(done=done, left=check(db_path))
+
+
+def _repair(db_path: Path, journal: Journal) -> list[str]:
+    done = []
+    with translated(db_path), contextlib.closing(connect(db_path)) as connection:
+        if user_version(connection) != DATABASE_VERSION:
+            return []
+        before = _index_count(connection)
+        create_missing_indexes(connection)
+        if _index_count(connection) > before:
+            done.append(f"{_index_count(connection) - before} indexes were made")
+        if _reindex(connection):
+            done.append("the indexes were made again of the rows")
+        broken = list(check_folds(connection))
+        if broken:
+            with immediate(connection):
+                _fold_again(connection, journal, {event_id for event_id, _ in broken})
+            done.append(f"{len(broken)} runs were folded again of their records")
+        if next(wrong_rollups(connection), None) is not None:
+            with immediate(connection):
+                recount(connection)
+            done.append("the roll-ups were counted again")
+    return done
+
+
+def _index_count(connection: sqlite3.Connection) -> int:
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx_%'"
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def _reindex(connection: sqlite3.Connection) -> bool:
+    """
+    Make indexes again where they alone are wrong.
+    """
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+    if found == ["ok"] or not all("index" in text for text in found):
+        return False
+    connection.execute("REINDEX")
+    return True
+
+
+def _fold_again(connection: sqlite3.Connection, journal: Journal, event_ids: set[str]) -> None:
+    """
+    Write the rows of runs anew: of the records beside them and of those in the journal.
+
+    A run of which neither has a record is left as it is.
+    """
+    records: dict[str, Record] = {}
+    for event_id in event_ids:
+        rows = connection.execute("SELECT body FROM run_records WHERE event_id = ?", (event_id,))
+        for (body,) in rows.fetchall():
+            record = decode_line(body.encode())
+            records[record.id] = record
+    for record in _of_runs(journal, event_ids):
+        records[record.id] = record
+    known = {record.event_id for record in records.values()}
+    for statement in _FORGET_SQL:
+        connection.executemany(statement, [(event_id,) for event_id in known])
+    apply(connection, list(records.values()))
+
+
+def _of_runs(journal: Journal, event_ids: set[str]) -> Iterator[Record]:
+    for segment in journal.segments():
+        cursor: Optional[Cursor] = None
+        while cursor is None or cursor.offset < segment.size:
+            chunk = journal.read(segment, cursor, READ_BYTES, events=False)
+            yield from _wanted(chunk.records, event_ids)
+            if chunk.cursor.offset == (cursor.offset if cursor else 0):
+                break
+            cursor = chunk.cursor
+
+
+def _wanted(records: Iterable[Record], event_ids: set[str]) -> Iterator[Record]:
+    for record in records:
+        if record.event_id in event_ids and record.record_type != _EVENT:
+            yield record
+
+
+def _put_stray_log_aside(db_path: Path) -> Optional[Path]:
+    """
+    Put a log aside if the database is sound without it, and not with it.
+
+    The database then is as it was when it was last written back, and its cursors say so: what came
+    since is in the journal.
+    """
+    if not wal_bytes(db_path) or not _is_sound_alone(db_path):
+        return None
+    target = free_name(db_path, "corrupted")
+    for suffix in SIDECARS:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{db_path}{suffix}").replace(f"{target}{suffix}")
+    return Path(f"{target}-wal")
+
+
+def _is_sound_alone(db_path: Path) -> bool:
+    """
+    Return whether the file without its log is whole; nothing is written for the answer.
+    """
+    uri = f"{db_path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            found = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+            return found == ["ok"] and next(iter(check_folds(connection)), None) is None
+    except (sqlite3.Error, TelemetryError):
+        return False
