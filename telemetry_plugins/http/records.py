@@ -102,6 +102,7 @@ class RecordsSink:
         self._look_connection = 0
         self._is_own_base = False
         # Of a batch that was not done in one go: what the service has, and what it will never take.
+        self._is_split = False
         self._settled: set[str] = set()
         self._refused: dict[str, str] = {}
 
@@ -114,10 +115,14 @@ class RecordsSink:
             PermanentSinkError: It refused some of them; it has the others.
             PausedSinkError: It does not let this process in, or is no telemetry service.
         """
-        waiting = [record for record in batch if record.id not in self._settled]
+        waiting = batch
+        if self._settled:
+            waiting = [record for record in batch if record.id not in self._settled]
         wire = self._open()
         if waiting and not self._is_shared(wire):
-            for part in parts(waiting):
+            pieces = parts(waiting)
+            self._is_split = len(pieces) > 1
+            for part in pieces:
                 self._ship(wire, part)
         if self._refused:
             reasons, self._refused = self._refused, {}
@@ -193,6 +198,7 @@ class RecordsSink:
         if verdict is Verdict.DONE:
             self._settle(wire, answer, records)
         elif verdict is Verdict.TOO_LARGE and len(records) > 1:
+            self._is_split = True
             middle = len(records) // 2
             self._ship(wire, records[:middle])
             self._ship(wire, records[middle:])
@@ -225,17 +231,21 @@ class RecordsSink:
                 f"{wire.shown} must say what became of {len(records)} records"
                 f" (answered {answer.status}; {problem})"
             )
+        wire.patience.reset()
+        if not (receipt.refused or self._is_split):
+            return
         ids = {record.id for record in records}
         refused = {each.id: _reason(wire, each) for each in receipt.refused if each.id in ids}
         self._refused.update(refused)
         self._settled.update(ids.difference(refused))
-        wire.patience.reset()
 
 
-def parts(records: Sequence[Record]) -> list[list[Record]]:
+def parts(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
     """
     Return records in parts of at most so many bytes, or of one.
     """
+    if sum([len(record.line) for record in records]) + len(records) <= MAX_REQUEST_BYTES:
+        return [records]
     made: list[list[Record]] = []
     size = MAX_REQUEST_BYTES
     for record in records:
