@@ -13,7 +13,7 @@ import sys
 
 import attrs
 
-NAMES = ("caller", "latency", "following", "startup", "memory")
+NAMES = ("caller", "latency", "following", "startup", "memory", "sink")
 
 
 def main() -> int:
