@@ -41,7 +41,7 @@ COMMIT = "commit"
 
 def connect(session: Session) -> RemoteReader:
     """
-    Return the service that the line names.
+    Return the service that the line names, until the command has ended.
 
     Raises:
         SettingsError: Its address or the token cannot be used.
@@ -53,7 +53,9 @@ def connect(session: Session) -> RemoteReader:
     token: str | Secret = (
         session.config.api_token if session.token_file is None else _read_token(session.token_file)
     )
-    return RemoteReader(TelemetryAPI(session.url, token, timeout_s=TIMEOUT_S, retries=RETRIES))
+    api = TelemetryAPI(session.url, token, timeout_s=TIMEOUT_S, retries=RETRIES)
+    click.get_current_context().find_root().call_on_close(api.close)
+    return RemoteReader(api)
 
 
 def _read_token(path: str) -> str:

@@ -5,7 +5,8 @@ The public names as a user's type checker sees them; checked by mypy and pyright
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import Callable, Optional, Union
+from datetime import datetime, timezone
+from typing import Any, Callable, Optional, Union
 
 from typing_extensions import assert_type
 
@@ -19,6 +20,19 @@ from telemetry import (
     in_context,
     tracked_run,
 )
+from telemetry.api import (
+    AsyncTelemetryAPI,
+    BatchResult,
+    CreateResult,
+    EditResult,
+    Page,
+    RateLimitedError,
+    RecordsResult,
+    RunEvent,
+    StoredRun,
+    TelemetryAPI,
+)
+from telemetry.helpers import CleanupResult, cleanup_on_startup, cleanup_stale_runs
 from telemetry.tracking import NoRun
 
 
@@ -95,3 +109,40 @@ def read(run: Run) -> Status:
 async def entered() -> None:
     async with client.track_run("agent", "job") as inner:
         assert_type(inner, RunContext)
+
+
+def ask(moment: datetime) -> None:
+    with TelemetryAPI("http://localhost:8765", "token", timeout_s=5.0) as api:
+        assert_type(api, TelemetryAPI)
+        assert_type(api.create_run({"event_id": "e"}), CreateResult)
+        assert_type(api.create_runs(iter([{"event_id": "e"}])), BatchResult)
+        found = api.runs(limit=10, status=["failed", Status.TIMEOUT], created_before=moment)
+        assert_type(found, Iterator[StoredRun])
+        assert_type(api.page(cursor=None, agent_name="a"), Page)
+        one: Run = api.run("e")
+        assert_type(api.run("e").etag, Optional[str])
+        edit = api.update_run("e", {"status": Status.FAILED, "end_time": None}, if_match="x")
+        assert_type(edit, EditResult)
+        assert_type(api.events("e"), Iterator[RunEvent])
+        assert_type(api.stats("summary"), dict[str, Any])
+        assert_type(api.commit_url(one.event_id), Optional[str])
+        assert_type(api.send_records([b"line"]), RecordsResult)
+    try:
+        TelemetryAPI().health()
+    except RateLimitedError as error:
+        assert_type(error.retry_after_s, Optional[float])
+
+
+async def ask_later() -> None:
+    async with AsyncTelemetryAPI() as api:
+        assert_type(await api.create_run({"event_id": "e"}), CreateResult)
+        assert_type(await api.run("e"), StoredRun)
+        assert_type(api.runs(agent_name="a"), AsyncIterator[StoredRun])
+        async for found in api.runs(start_time_from=datetime.now(timezone.utc)):
+            assert_type(found, StoredRun)
+        async for event in api.events("e"):
+            assert_type(event, RunEvent)
+
+
+assert_type(cleanup_stale_runs("http://localhost:8765", "agent", 2), CleanupResult)
+assert_type(cleanup_on_startup("http://localhost:8765", "agent"), bool)
