@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",
     "backup": "telemetry.cli.backup",
+    "check": "telemetry.cli.check",
     "recover": "telemetry.cli.recover",
     "completion": "telemetry.cli.completion",
 }

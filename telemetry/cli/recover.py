@@ -54,11 +54,11 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
             Exit.NOT_FOUND,
         )
     is_missing = not config.db_path.exists()
+    if heal:
+        return _heal(session, wait_s)
     problems = _problems(config, compare=compare and not is_missing)
     if check_only or not (problems or force):
         return _tell_check(session, problems, is_missing=is_missing)
-    if heal:
-        return _heal(session, wait_s)
     return _tell_rebuilt(session, *_rebuild(session, wait_s, problems), problems)
 
 

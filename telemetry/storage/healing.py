@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.model.codec import decode_line
-from telemetry.model.errors import TelemetryError
+from telemetry.model.errors import PausedSinkError, TelemetryError
 from telemetry.model.records import RecordType
 from telemetry.storage.aside import SIDECARS, free_name
 from telemetry.storage.ddl import DATABASE_VERSION
@@ -23,7 +23,14 @@ from telemetry.storage.migrations import create_missing_indexes
 from telemetry.storage.recovery import READ_BYTES, check, check_folds
 from telemetry.storage.rollups import recount, wrong_rollups
 from telemetry.storage.rows import apply
-from telemetry.storage.sqlite import connect, immediate, translated, user_version, wal_bytes
+from telemetry.storage.sqlite import (
+    MalformedDatabaseError,
+    connect,
+    immediate,
+    translated,
+    user_version,
+    wal_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,11 +66,11 @@ def heal(db_path: Path, journal: Journal) -> Healed:
         SinkError: The database cannot be written.
     """
     done: list[str] = []
-    if check(db_path):
-        stray = _put_stray_log_aside(db_path)
+    if db_path.exists():
+        stray = _put_stray_log_aside(db_path) if check(db_path) else None
         if stray is not None:
             done.append(f"the log of another file is kept as {stray.name}")
-        with contextlib.suppress(TelemetryError):
+        with contextlib.suppress(MalformedDatabaseError, PausedSinkError):
             done += _repair(db_path, journal)
     return Healed(done=done, left=check(db_path))
 

@@ -1,0 +1,222 @@
+"""
+Whether a journal is whole: every line, and the numbers of every writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Optional
+
+import attrs
+
+from telemetry.model.codec import MARKER, decode_line
+from telemetry.model.errors import CodecError
+from telemetry.model.records import RecordType
+from telemetry.storage.appendfile import open_to_read, read_at
+from telemetry.storage.findings import MAX_NAMED, Finding, Level
+from telemetry.storage.packed import PackedFile, is_packed
+from telemetry.storage.recovery import READ_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from telemetry.sinks import Chunk, Cursor, Journal, Segment
+    from telemetry.storage.copying import Progress
+
+#: A damaged piece of the journal is searched in steps of this size.
+_STEP_BYTES = 64 * 1024
+_SHOWN_RANGES = 3
+_CLOSING = b'"}'
+_PASSED_OVER = "readers pass over it; a record that it took is named among the missing"
+
+
+@attrs.frozen(kw_only=True)
+class JournalCounts:
+    """
+    What the journal holds.
+    """
+
+    segment_count: int = 0
+    record_count: int = 0
+    byte_count: int = 0
+    writer_count: int = 0
+    foreign_count: int = 0
+
+
+def check_journal(
+    journal: Journal, *, retired: bool = False, progress: Optional[Progress] = None
+) -> tuple[list[Finding], JournalCounts]:
+    """
+    Read all of a journal; return what is wrong with it, and what it holds.
+
+    Args:
+        retired: Whether it no longer has every segment: then a writer's first numbers are no loss.
+
+    Raises:
+        OSError: Its directory cannot be read.
+    """
+    findings: list[Finding] = []
+    writers = _Writers()
+    counts = JournalCounts()
+    segments = journal.segments()
+    total = sum(segment.size for segment in segments)
+    done = 0
+    for segment in segments:
+        try:
+            for chunk in _chunks(journal, segment):
+                findings += _damage(journal, segment, chunk)
+                writers.see(chunk)
+                done += chunk.cursor.offset - chunk.cursor.start
+                counts = attrs.evolve(
+                    counts,
+                    record_count=counts.record_count + len(chunk.records),
+                    foreign_count=counts.foreign_count + chunk.foreign_count,
+                )
+                if progress is not None:
+                    progress(done, total)
+        except OSError as error:
+            text = f"{segment.path} cannot be read ({error.strerror or error})"
+            advice = "make it readable for this user, or move it out of the directory"
+            findings.append(Finding("journal", Level.DAMAGE, text, advice))
+    if counts.foreign_count:
+        text = f"{counts.foreign_count} lines were written by another program"
+        findings.append(Finding("journal", Level.NOTE, text, "telemetry import takes them over"))
+    findings += writers.gaps(has_all=not retired)
+    counts = attrs.evolve(
+        counts, segment_count=len(segments), byte_count=total, writer_count=len(writers.ranges)
+    )
+    return findings, counts
+
+
+def _chunks(journal: Journal, segment: Segment) -> Iterator[Chunk]:
+    cursor: Optional[Cursor] = None
+    while cursor is None or cursor.offset < segment.size:
+        chunk = journal.read(segment, cursor, READ_BYTES)
+        if chunk.cursor.offset == (cursor.offset if cursor else 0) and not chunk.damaged_count:
+            return
+        yield chunk
+        if cursor is not None and chunk.cursor.offset == cursor.offset:
+            return
+        cursor = chunk.cursor
+
+
+def _damage(journal: Journal, segment: Segment, chunk: Chunk) -> Iterator[Finding]:
+    """
+    Name each damaged line of a chunk by its place.
+
+    A line that was cut short is what a killed process leaves: its record was never acknowledged.
+    """
+    if not chunk.damaged_count:
+        return
+    named = 0
+    for offset, line in _lines(segment, chunk.cursor.start, chunk.cursor.offset):
+        if _is_whole(line):
+            continue
+        named += 1
+        is_cut = line.startswith(MARKER) and not line.endswith(_CLOSING)
+        kind = "is cut short, as a killed process leaves it" if is_cut else "is damaged"
+        level = Level.ATTENTION if is_cut else Level.DAMAGE
+        text = f"{segment.path.name}: the line of {len(line)} bytes at offset {offset} {kind}"
+        yield Finding("journal", level, text, "" if is_cut else _PASSED_OVER)
+        if named >= min(MAX_NAMED, chunk.damaged_count):
+            break
+    if not named or (is_packed(segment.path) and chunk.cursor.offset >= segment.size):
+        text = (
+            f"{segment.path.name}: {chunk.damaged_bytes} bytes from offset {chunk.cursor.offset} on"
+            " cannot be read"
+        )
+        yield Finding("journal", Level.DAMAGE, text, "bring the file back from a copy of it")
+
+
+def _lines(segment: Segment, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """
+    Yield the lines of a part of a file, each with its offset.
+    """
+    rest, offset = b"", start
+    for piece in _pieces(segment.path, start, end):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield offset, line
+            offset += len(line) + 1
+
+
+def _pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
+    if is_packed(path):
+        packed = PackedFile(path)
+        while start < end and (data := packed.read_at(min(_STEP_BYTES, end - start), start)):
+            yield data
+            start += len(data)
+        return
+    fd = open_to_read(path)
+    try:
+        while start < end and (data := read_at(fd, min(_STEP_BYTES, end - start), start)):
+            yield data
+            start += len(data)
+    finally:
+        os.close(fd)
+
+
+def _is_whole(line: bytes) -> bool:
+    """
+    Return whether a line is a record, nothing, or another program's.
+    """
+    if not line:
+        return True
+    try:
+        decode_line(line)
+    except CodecError:
+        try:
+            return MARKER not in line and isinstance(json.loads(line), dict)
+        except ValueError:
+            return False
+    return True
+
+
+class _Writers:
+    """
+    Which numbers of each writer were seen.
+    """
+
+    def __init__(self) -> None:
+        self.ranges: dict[str, list[list[int]]] = {}
+
+    def see(self, chunk: Chunk) -> None:
+        for record in chunk.records:
+            if record.record_type == RecordType.SEGMENT.value:
+                continue
+            writer, number = record.writer, record.number
+            ranges = self.ranges.setdefault(writer, [])
+            if ranges and ranges[-1][1] + 1 == number:
+                ranges[-1][1] = number
+            else:
+                ranges.append([number, number])
+
+    def gaps(self, *, has_all: bool) -> Iterator[Finding]:
+        for writer, ranges in self.ranges.items():
+            missing = list(_holes(sorted(ranges), first=1 if has_all else None))
+            if missing:
+                yield _lost(writer, missing)
+
+
+def _holes(ranges: list[list[int]], first: Optional[int]) -> Iterator[tuple[int, int]]:
+    expected = first
+    for low, high in ranges:
+        if expected is not None and low > expected:
+            yield expected, low - 1
+        expected = high + 1 if expected is None else max(expected, high + 1)
+
+
+def _lost(writer: str, missing: list[tuple[int, int]]) -> Finding:
+    count = sum(high - low + 1 for low, high in missing)
+    shown = ", ".join(
+        f"{low}" if low == high else f"{low}-{high}" for low, high in missing[:_SHOWN_RANGES]
+    )
+    more = ", …" if len(missing) > _SHOWN_RANGES else ""
+    return Finding(
+        "sequence",
+        Level.ATTENTION,
+        f"{count} records of writer {writer} are missing (numbers {shown}{more}):"
+        " the disk refused them, a power cut or a damaged line took them, or a file was removed",
+    )
