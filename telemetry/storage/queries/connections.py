@@ -9,17 +9,16 @@ longer is given up.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Optional
 
-from telemetry.model.errors import TransientSinkError
 from telemetry.storage.handles import Handle
 from telemetry.storage.queries.errors import SlowQueryError
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.sqlite import connect_read_only, translate
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -54,18 +53,14 @@ class Connections:
         place = self._place()
         with place.handle.held():
             try:
-                with translated(self._path):
-                    connection = self._open(place)
-                    place.deadline = time.monotonic() + self._time_limit_s
-                    yield connection
-            except TransientSinkError as error:
-                if "interrupted" not in str(error.__cause__):
-                    place.handle.drop()
+                connection = self._open(place)
+                place.deadline = time.monotonic() + self._time_limit_s
+                yield connection
+            except (sqlite3.Error, OSError) as error:
+                meaning = self._meaning(place, error)
+                if meaning is error:
                     raise
-                raise SlowQueryError(
-                    f"a query must take at most {self._time_limit_s:g} s (it was given up); ask for"
-                    " less, or by a column that has an index"
-                ) from error
+                raise meaning from error
 
     def close(self) -> None:
         """
@@ -74,6 +69,15 @@ class Connections:
         for place in list(self._places.values()):
             with place.handle.held():
                 place.handle.drop()
+
+    def _meaning(self, place: _Place, error: BaseException) -> BaseException:
+        if "interrupted" in str(error):
+            return SlowQueryError(
+                f"a query must take at most {self._time_limit_s:g} s (it was given up); ask for"
+                " less, or by a column that has an index"
+            )
+        place.handle.drop()
+        return translate(error, self._path)
 
     def _place(self) -> _Place:
         # A thread that ends leaves its place to the next one of the same number.

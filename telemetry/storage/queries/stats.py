@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from telemetry.model.run import Status
-from telemetry.storage.ddl import STATUS_COUNTS, SUMMED
+from telemetry.storage.ddl import SUMMED
 from telemetry.storage.durations import RELATIVE_ERROR, bounds_of
 from telemetry.storage.queries.extremes import extreme
 from telemetry.storage.queries.histogram import bins, median
 from telemetry.storage.queries.ranges import StatsFilters
-from telemetry.storage.queries.sums import Sums, days, durations, groups, together
+from telemetry.storage.queries.sums import STATUSES, added_up, days, durations
 
 if TYPE_CHECKING:
     import sqlite3
 
-_ITEMS = tuple(name for name in SUMMED if name != "duration_ms")
+_DURATION = "duration_ms"
+_ITEMS = tuple(name for name in SUMMED if name != _DURATION)
+_BOTH = ("agent_name", "job_type")
 _SUCCESS, _RUNNING = Status.SUCCESS.value, Status.RUNNING.value
 
 
@@ -30,11 +32,11 @@ def success_rate(connection: sqlite3.Connection, filters: StatsFilters) -> dict[
         "agents": [
             {
                 "agent_name": agent,
-                "runs": sums.run_count,
-                "statuses": dict(sums.statuses),
-                "success_rate": _rate(sums),
+                "runs": sum(statuses.values()),
+                "statuses": statuses,
+                "success_rate": _rate(statuses),
             }
-            for agent, sums in _agents(connection, filters).items()
+            for (agent,), statuses in added_up(connection, filters, by=("agent_name",)).items()
         ]
     }
 
@@ -57,8 +59,10 @@ def items(connection: sqlite3.Connection, filters: StatsFilters) -> dict[str, An
     """
     return {
         "agents": [
-            {"agent_name": agent, **_items(sums)}
-            for agent, sums in _agents(connection, filters).items()
+            {"agent_name": agent, **sums}
+            for (agent,), sums in added_up(
+                connection, filters, by=("agent_name",), names=_ITEMS
+            ).items()
         ]
     }
 
@@ -76,7 +80,7 @@ def duration_histogram(connection: sqlite3.Connection, filters: StatsFilters) ->
     longest = extreme(connection, filters, last, max)
     least = bounds_of(first)[0] if shortest is None else shortest
     most = bounds_of(last)[1] if longest is None else longest
-    total = together(list(groups(connection, filters).values())).totals["duration_ms"]
+    total = added_up(connection, filters, names=(_DURATION,))[()][_DURATION]
     return {
         "runs": count,
         "min_ms": least,
@@ -95,8 +99,8 @@ def job_types(connection: sqlite3.Connection, filters: StatsFilters) -> dict[str
     """
     return {
         "job_types": [
-            {"agent_name": agent, "job_type": job, "runs": sums.run_count}
-            for (agent, job), sums in groups(connection, filters).items()
+            {"agent_name": agent, "job_type": job, "runs": sum(statuses.values())}
+            for (agent, job), statuses in added_up(connection, filters, by=_BOTH).items()
         ]
     }
 
@@ -105,15 +109,16 @@ def summary(connection: sqlite3.Connection, filters: StatsFilters) -> dict[str, 
     """
     Return all of it in a few numbers.
     """
-    found = groups(connection, filters)
-    sums = together(list(found.values()))
+    found = added_up(connection, filters, by=_BOTH, names=(*STATUSES, *_ITEMS))
+    total = {name: sum(one[name] for one in found.values()) for name in (*STATUSES, *_ITEMS)}
+    statuses = {name: total.pop(name) for name in STATUSES}
     return {
-        "total_runs": sums.run_count,
+        "total_runs": sum(statuses.values()),
         "agents": len({agent for agent, _ in found}),
         "job_types": len({job for _, job in found}),
-        "statuses": dict(sums.statuses),
-        "success_rate": _rate(sums),
-        **_items(sums),
+        "statuses": statuses,
+        "success_rate": _rate(statuses),
+        **total,
     }
 
 
@@ -142,7 +147,7 @@ def nothing(name: str) -> dict[str, Any]:
             "total_runs": 0,
             "agents": 0,
             "job_types": 0,
-            "statuses": dict.fromkeys(STATUS_COUNTS, 0),
+            "statuses": dict.fromkeys(STATUSES, 0),
             "success_rate": None,
             **dict.fromkeys(_ITEMS, 0),
         },
@@ -162,20 +167,9 @@ def _no_durations() -> dict[str, Any]:
     }
 
 
-def _agents(connection: sqlite3.Connection, filters: StatsFilters) -> dict[str, Sums]:
-    by_agent: dict[str, list[Sums]] = {}
-    for (agent, _), sums in groups(connection, filters).items():
-        by_agent.setdefault(agent, []).append(sums)
-    return {agent: together(several) for agent, several in by_agent.items()}
-
-
-def _items(sums: Sums) -> dict[str, int]:
-    return {name: sums.totals[name] for name in _ITEMS}
-
-
-def _rate(sums: Sums) -> Optional[float]:
+def _rate(statuses: Mapping[str, int]) -> Optional[float]:
     """
     Return the percentage of success among the runs that ended; None where none has.
     """
-    ended = sums.run_count - sums.statuses[_RUNNING]
-    return 100 * sums.statuses[_SUCCESS] / ended if ended else None
+    ended = sum(statuses.values()) - statuses[_RUNNING]
+    return 100 * statuses[_SUCCESS] / ended if ended else None

@@ -18,7 +18,7 @@ from telemetry.storage.queries.orders import NEWEST_FIRST, Order, order_of_runs
 from telemetry.storage.queries.paging import Listing, Page
 from telemetry.storage.queries.ranges import StatsFilters
 from telemetry.storage.queries.stats import STATS, nothing
-from telemetry.storage.queries.sums import Sums, groups, together
+from telemetry.storage.queries.sums import STATUSES, added_up
 from telemetry.storage.tables import METADATA
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _Answer = TypeVar("_Answer")
 _RUN_SQL = f"SELECT {', '.join(COLUMNS)} FROM agent_runs WHERE event_id = ?"
 _RECENT_SQL = "SELECT count(*) FROM agent_runs WHERE start_time >= ?"
 _OLDEST_FIRST = Order(column="timestamp", key="id", descending=False)
+_ALL = StatsFilters()
 _DAY = timedelta(hours=24)
 
 
@@ -133,7 +134,7 @@ class Store:
         """
         Return the names of agents and job types, each sorted, and how many there are.
         """
-        found = self._groups()
+        found = self._by(("agent_name", "job_type"))
         agents, jobs = ({pair[place] for pair in found} for place in (0, 1))
         return {
             "agent_names": sorted(agents),
@@ -147,18 +148,17 @@ class Store:
         """
         day_ago = time_text(datetime.now(timezone.utc) - _DAY)
 
-        found = self._groups()
+        found = self._by(("agent_name",))
         recent = self._ask(
             lambda connection: int(connection.execute(_RECENT_SQL, (day_ago,)).fetchone()[0]), 0
         )
-        agents: dict[str, int] = {}
-        for (agent, _), sums in found.items():
-            agents[agent] = agents.get(agent, 0) + sums.run_count
         return {
-            "total_runs": sum(agents.values()),
-            "agents": agents,
+            "total_runs": sum(sum(statuses.values()) for statuses in found.values()),
+            "agents": {agent: sum(statuses.values()) for (agent,), statuses in found.items()},
             "recent_24h": recent,
-            "statuses": dict(together(list(found.values())).statuses),
+            "statuses": {
+                status: sum(statuses[status] for statuses in found.values()) for status in STATUSES
+            },
         }
 
     def stats(self, name: str, filters: Optional[StatsFilters] = None) -> dict[str, Any]:
@@ -213,9 +213,9 @@ class Store:
             except sqlite3.OperationalError as error:
                 return _without_tables(error, Page([]))
 
-    def _groups(self) -> dict[tuple[str, str], Sums]:
-        none: dict[tuple[str, str], Sums] = {}
-        return self._ask(lambda connection: groups(connection, StatsFilters()), none)
+    def _by(self, columns: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, int]]:
+        none: dict[tuple[str, ...], dict[str, int]] = {}
+        return self._ask(lambda connection: added_up(connection, _ALL, by=columns), none)
 
     def _ask(self, ask: Callable[[sqlite3.Connection], _Answer], default: _Answer) -> _Answer:
         with self._connections.reading() as connection:

@@ -5,20 +5,19 @@ What the roll-ups add up to, read from the database.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
 import msgspec
 from sqlalchemy import bindparam, func, select
 
-from telemetry.storage.ddl import ROLLUP_NUMBERS, STATUS_COUNTS, SUMMED
+from telemetry.storage.ddl import STATUS_COUNTS
 from telemetry.storage.queries.statements import bound, claim_on, claims_of, sql_of
 from telemetry.storage.rollups import LOW_BITS
 from telemetry.storage.tables import run_rollups
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Select
 
@@ -28,54 +27,60 @@ if TYPE_CHECKING:
 _FORMS_REMEMBERED = 64
 _decode = msgspec.json.Decoder(dict[int, int]).decode
 _COLUMNS = run_rollups.c
+#: The names under which runs are counted.
+STATUSES = tuple(STATUS_COUNTS)
 
 
-@attrs.frozen
-class Sums:
+class _Form(NamedTuple):
     """
-    Counts by status, and the sums of a run's counts by name.
+    All that decides a statement but its conditions.
     """
 
-    statuses: Mapping[str, int]
-    totals: Mapping[str, int]
+    what: str
+    by: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
-    @property
-    def run_count(self) -> int:
+    def select(self) -> Select[Any]:
         """
-        Return how many runs there are.
+        Return the statement without its conditions.
         """
-        return sum(self.statuses.values())
+        if self.what == "durations":
+            return select(_COLUMNS.durations_json)
+        if self.what == "days":
+            key = (_COLUMNS.period, _COLUMNS.agent_name)
+            return select(*key, func.sum(run_count())).group_by(*key).order_by(*key)
+        keys: list[Any] = [_COLUMNS[name] for name in self.by]
+        sums = [func.sum(_COLUMNS[part]) for name in self.names for part in _parts(name)]
+        return select(*keys, *sums).group_by(*keys)
 
 
-def groups(connection: sqlite3.Connection, filters: StatsFilters) -> dict[tuple[str, str], Sums]:
+def added_up(
+    connection: sqlite3.Connection,
+    filters: StatsFilters,
+    *,
+    by: tuple[str, ...] = (),
+    names: tuple[str, ...] = STATUSES,
+) -> dict[tuple[str, ...], dict[str, int]]:
     """
-    Return the sums of each agent and job type, in order.
-    """
-    found: dict[tuple[str, str], list[int]] = {}
-    for agent, job, *numbers in _rows(connection, "groups", filters, filters.stretches()):
-        so_far = found.get((agent, job))
-        whole = [int(number) for number in numbers]
-        found[agent, job] = (
-            whole if so_far is None else [one + more for one, more in zip(so_far, whole)]
-        )
-    return {key: _sums(found[key]) for key in sorted(found)}
+    Return sums over the runs, in order.
 
-
-def together(sums: Sequence[Sums]) -> Sums:
+    Args:
+        by: Columns that the runs are grouped by.
+        names: What is added up: the count of runs under a status's word, a run's counts by name.
     """
-    Return several sums as one.
-    """
-    return Sums(
-        {status: sum(one.statuses[status] for one in sums) for status in STATUS_COUNTS},
-        {name: sum(one.totals[name] for one in sums) for name in SUMMED},
-    )
+    found: dict[tuple[str, ...], list[int]] = {}
+    for row in _rows(connection, _Form("sums", by, names), filters, filters.stretches()):
+        key, numbers = tuple(row[: len(by)]), [int(number or 0) for number in row[len(by) :]]
+        so_far = found.get(key)
+        found[key] = numbers if so_far is None else [a + b for a, b in zip(so_far, numbers)]
+    return {key: _whole(names, found[key]) for key in sorted(found)}
 
 
 def days(connection: sqlite3.Connection, filters: StatsFilters) -> Iterator[tuple[str, str, int]]:
     """
     Yield each day with each agent that began runs on it, and how many, in order.
     """
-    for day, agent, count in _rows(connection, "days", filters, (filters.days(),)):
+    for day, agent, count in _rows(connection, _Form("days"), filters, (filters.days(),)):
         yield day, agent, int(count)
 
 
@@ -84,7 +89,7 @@ def durations(connection: sqlite3.Connection, filters: StatsFilters) -> dict[int
     Return how many runs have their duration in each bucket, shortest first.
     """
     found: dict[int, int] = {}
-    for (text,) in _rows(connection, "durations", filters, filters.stretches()):
+    for (text,) in _rows(connection, _Form("durations"), filters, filters.stretches()):
         for bucket, count in _decode(text).items():
             found[bucket] = found.get(bucket, 0) + count
     return dict(sorted(found.items()))
@@ -102,41 +107,35 @@ def run_count() -> ColumnElement[Any]:
 
 
 def _rows(
-    connection: sqlite3.Connection, what: str, filters: StatsFilters, stretches: Sequence[Stretch]
+    connection: sqlite3.Connection, form: _Form, filters: StatsFilters, stretches: Sequence[Stretch]
 ) -> Iterator[tuple[Any, ...]]:
-    sql = _sql(what, claims_of(filters.conditions))
+    sql = _sql(form, claims_of(filters.conditions))
     values = bound(filters.conditions)
     for stretch in stretches:
         yield from connection.execute(sql, {**values, **stretch._asdict()})
 
 
 @lru_cache(maxsize=_FORMS_REMEMBERED)
-def _sql(what: str, claims: tuple[Claim, ...]) -> str:
+def _sql(form: _Form, claims: tuple[Claim, ...]) -> str:
     where = [
         _COLUMNS.span == bindparam("span"),
         _COLUMNS.period >= bindparam("first"),
         _COLUMNS.period <= bindparam("last"),
         *(claim_on(run_rollups, number, claim) for number, claim in enumerate(claims)),
     ]
-    return sql_of(_SELECTS[what].where(*where))
+    return sql_of(form.select().where(*where))
 
 
-def _sums(numbers: Sequence[int]) -> Sums:
-    found = dict(zip(ROLLUP_NUMBERS, numbers))
-    return Sums(
-        {status: found[name] for status, name in STATUS_COUNTS.items()},
-        {name: found[f"{name}_low"] + (found[f"{name}_high"] << LOW_BITS) for name in SUMMED},
-    )
+def _parts(name: str) -> tuple[str, ...]:
+    """
+    Return the columns whose sums together are one number.
+    """
+    return (STATUS_COUNTS[name],) if name in STATUS_COUNTS else (f"{name}_low", f"{name}_high")
 
 
-_SELECTS: Mapping[str, Select[Any]] = {
-    "groups": select(
-        _COLUMNS.agent_name,
-        _COLUMNS.job_type,
-        *(func.sum(_COLUMNS[name]) for name in ROLLUP_NUMBERS),
-    ).group_by(_COLUMNS.agent_name, _COLUMNS.job_type),
-    "days": select(_COLUMNS.period, _COLUMNS.agent_name, func.sum(run_count()))
-    .group_by(_COLUMNS.period, _COLUMNS.agent_name)
-    .order_by(_COLUMNS.period, _COLUMNS.agent_name),
-    "durations": select(_COLUMNS.durations_json),
-}
+def _whole(names: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
+    rest = iter(numbers)
+    return {
+        name: next(rest) if name in STATUS_COUNTS else next(rest) + (next(rest) << LOW_BITS)
+        for name in names
+    }
