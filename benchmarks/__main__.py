@@ -13,7 +13,7 @@ import sys
 
 import attrs
 
-NAMES = ("caller", "latency", "following", "startup", "memory", "sink")
+NAMES = ("caller", "latency", "following", "startup", "memory", "service", "queries", "sink")
 
 
 def main() -> int:

@@ -3,7 +3,8 @@ Write what the documentation repeats of the code.
 
 ``python docs/generate.py --write`` writes it, ``--check`` fails if anything is stale. A generated
 piece of a page stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; all else in the
-page is written by hand. ``config/schema.sql`` is generated whole.
+page is written by hand. ``config/schema.sql`` and ``docs/reference/openapi.json`` are generated
+whole.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import click
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "config" / "schema.sql"
+OPENAPI = ROOT / "docs" / "reference" / "openapi.json"
 _PIECE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -134,6 +136,15 @@ def schema_sql() -> str:
     return "-- Generated from the run's fields: python docs/generate.py --write\n\n" + statements()
 
 
+def openapi() -> str:
+    """
+    Return the description of the HTTP API.
+    """
+    from telemetry.service.openapi import text
+
+    return text()
+
+
 def commands() -> str:
     """
     Describe each command: how it is called, what it does, and its options.
@@ -211,6 +222,7 @@ def wanted() -> Iterator[tuple[Path, str]]:
     Yield each generated file with its right content.
     """
     yield SCHEMA, schema_sql()
+    yield OPENAPI, openapi()
     for page in sorted((ROOT / "docs").rglob("*.md")):
         if _PIECE.search(page.read_text(encoding="utf-8")):
             yield page, current(page)

@@ -13,11 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
 from telemetry.model.errors import JournalError, SinkError
+from telemetry.service.catalogue import OPERATIONS
 from telemetry.service.logs import make_log
 from telemetry.service.middleware import guard
 from telemetry.service.problems import Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
-from telemetry.service.routes import edits, health, reads, records, runs
+from telemetry.service.routes import pages
 from telemetry.service.state import Service
 from telemetry.storage.queries import FilterError, SlowQueryError
 
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.service.operations import Operation
 
-#: Every operation; of two paths that fit, the first one answers.
-OPERATIONS: tuple[Operation, ...] = (
-    *runs.OPERATIONS,
-    *edits.OPERATIONS,
-    *reads.OPERATIONS,
-    *records.OPERATIONS,
-    *health.OPERATIONS,
-)
 #: Time to deliver what is in the journal, when the service ends.
 CLOSE_TIMEOUT_S = 10.0
 
@@ -154,7 +147,7 @@ def create_app(config: TelemetryConfig, *, log: Optional[FilteringBoundLogger] =
         lifespan=lifespan,
     )
     app.state.service = service
-    app.router.routes.extend(resources(service, OPERATIONS))
+    app.router.routes.extend(resources(service, [*OPERATIONS, *pages.OPERATIONS]))
     app.add_middleware(guard, service=service)
     app.router.default = _not_found
     return app

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from telemetry.service.problems import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from telemetry.runtime.followers import Followers, Ticket
 
@@ -23,7 +23,7 @@ MIN_GLANCE_S = 0.0005
 MAX_GLANCE_S = 0.005
 TIMEOUT_S = 20.0
 #: Bytes that are acknowledged and perhaps not applied, beyond which the follower is urged.
-MAX_LAG_BYTES = 8 << 20
+MAX_LAG_BYTES = 64 << 20
 #: Ids that may be on their way at once; beyond that nothing new is taken until they have arrived.
 MAX_PENDING = 1_000_000
 #: Another process may have written something: it is looked for so often at most.
@@ -69,6 +69,12 @@ class Barrier:
         Tell whether a run was written and perhaps not applied yet.
         """
         return event_id in self._pending or event_id in self._older
+
+    def are_pending(self, event_ids: Collection[str]) -> bool:
+        """
+        Tell whether any of several runs is.
+        """
+        return not (self._pending.isdisjoint(event_ids) and self._older.isdisjoint(event_ids))
 
     def check_room(self) -> None:
         """

@@ -8,7 +8,9 @@ either it is good after all (an unusual spelling), or each problem in it is name
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
@@ -19,9 +21,10 @@ from telemetry.model.run import COLUMNS, MAX_INTEGER, STATUS_ALIASES, Column, Ki
 from telemetry.model.values import clean_text, cut, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from telemetry.model.payload import PayloadEncoder
+    from telemetry.model.scrub import Scrubber
 
 #: Containers within containers.
 MAX_DEPTH = 32
@@ -43,6 +46,12 @@ KEYS = ("event_id", "run_id")
 #: Texts found clean that are remembered; most fields of most runs say what the last ones said.
 MAX_KNOWN_TEXTS = 8192
 MAX_KNOWN_CHARS = 256
+#: A longer text is bounded and scrubbed by the careful encoder.
+MAX_TEXT_CHARS = 1 << 16
+#: Keys and types of JSON columns that are remembered; one with more keys is not.
+MAX_SHAPES = 4096
+MAX_SHAPE_KEYS = 64
+_FORBIDDEN = re.compile(r"[/\\ ]")
 
 _RUNNING = Status.RUNNING.value
 
@@ -78,6 +87,7 @@ RunBody: type[Any] = msgspec.defstruct(
     kw_only=True,
     omit_defaults=True,
     forbid_unknown_fields=True,
+    gc=False,
 )
 
 decode_run = msgspec.json.Decoder(RunBody).decode
@@ -87,12 +97,18 @@ _TIMES = tuple(name for name, column in POSTED.items() if column.kind is Kind.TI
 _JSONS = tuple(name for name, column in POSTED.items() if column.kind is Kind.JSON)
 _TEXTS = tuple(n for n, c in POSTED.items() if c.kind is Kind.TEXT and n not in KEYS)
 _NAMES = tuple(name for name in REQUIRED if name in _TEXTS)
+_keys_of = attrgetter(*KEYS)
 _times_of = attrgetter(*_TIMES)
 _jsons_of = attrgetter(*_JSONS)
 _texts_of = attrgetter(*_TEXTS)
 _names_of = attrgetter(*_NAMES)
+_status_of = attrgetter("status")
 _encode = msgspec.json.Encoder().encode
 _utc = timezone.utc
+_flat = chain.from_iterable
+_CANONICAL: frozenset[Optional[str]] = frozenset({None, *SPELLINGS.values()})
+#: What the encoder writes as it is, or refuses.
+_SHAPE_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
 class UnusualError(Exception):
@@ -105,22 +121,52 @@ class Settler:
     """
     Makes decoded bodies into what a line says: canonical, bounded and scrubbed.
 
-    For one thread.
+    Many bodies are looked at together: nearly all are as they must be, and then only a few steps
+    are taken for each. For one thread.
     """
 
-    def __init__(self, encoder: PayloadEncoder) -> None:
+    def __init__(self, encoder: PayloadEncoder, scrubber: Scrubber) -> None:
         self._encoder = encoder
+        self._suspect = scrubber.suspect_assigned
+        self._needs_care = scrubber.needs_care
         self._known: set[Optional[str]] = {None}
+        #: Keys and types of JSON columns in which only the texts must be looked at.
+        self._shapes: set[tuple[Any, ...]] = set()
 
     def run(self, body: Any) -> bytes:
         """
-        Return a run as the inside of a line's object, its keys first; the body becomes canonical.
+        Return one run as `runs` does.
+        """
+        return self.runs([body])[0]
+
+    def runs(self, bodies: Sequence[Any]) -> list[bytes]:
+        """
+        Return runs as the insides of lines' objects, their keys first; the bodies become canonical.
 
         Raises:
             UnusualError: A value is not as it must be, or in a form that is not looked at here.
         """
-        self._settle(body)
-        return bytes(_encode(body)[1:-1])
+        _check_keys(bodies)
+        if not _CANONICAL.issuperset(map(_status_of, bodies)):
+            for body in bodies:
+                body.status = SPELLINGS.get(body.status)
+        if not all(map(_is_canonical, _flat(map(_times_of, bodies)))):
+            _settle_times(bodies)
+        unknown = {*_flat(map(_texts_of, bodies))} - self._known
+        self._look_at_jsons(bodies, unknown)
+        if unknown and not self._are_clean(unknown):
+            self._settle_texts(bodies, unknown)
+        return self._encoded(bodies)
+
+    def _encoded(self, bodies: Sequence[Any]) -> list[bytes]:
+        try:
+            return [_encode(body)[1:-1] for body in bodies]
+        except OverflowError:  # an integer that only the careful encoder can write
+            for body in bodies:
+                for name, value in zip(_JSONS, _jsons_of(body)):
+                    if type(value) is dict:
+                        self._settle_json(body, name, value)
+            return [_encode(body)[1:-1] for body in bodies]
 
     def outcome(self, body: Any) -> bytes:
         """
@@ -143,53 +189,113 @@ class Settler:
             return msgspec.Raw(self._encoder.encode(value))
         return value
 
-    def _settle(self, body: Any) -> None:
-        if run_id_problem(body.event_id) or run_id_problem(body.run_id):
-            raise UnusualError
-        for name, moment in zip(_TIMES, _times_of(body)):
-            if moment is not None:
-                setattr(body, name, _time(moment))
-        for name, value in zip(_JSONS, _jsons_of(body)):
-            if value is not None:
-                if is_too_deep(value):
-                    raise UnusualError
-                setattr(body, name, msgspec.Raw(self._encoder.encode(value)))
-        if body.status is not None:
-            body.status = SPELLINGS[body.status]
-        texts = _texts_of(body)
-        if not self._known.issuperset(texts):
-            self._settle_texts(body, texts)
+    def _look_at_jsons(self, bodies: Sequence[Any], texts: set[Any]) -> None:
+        """
+        Settle the JSON columns that need it, and add the texts of the others.
+        """
+        for body in bodies:
+            for name, value in zip(_JSONS, _jsons_of(body)):
+                if value is not None and not self._is_plain(value, texts):
+                    self._settle_json(body, name, value)
 
-    def _settle_texts(self, body: Any, texts: tuple[Optional[str], ...]) -> None:
-        for name in _NAMES:
-            if getattr(body, name).isspace():
-                raise UnusualError
+    def _is_plain(self, value: Any, texts: set[Any]) -> bool:
+        """
+        Tell whether a JSON column needs no more than a look at its texts, which are added.
+        """
+        if type(value) is not dict:
+            return True
+        types = tuple(map(type, value.values()))
+        shape = (*value, *types)
+        if shape not in self._shapes:
+            if not self._is_good_shape(value, types):
+                return False
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes.add(shape)
+        if str in types:
+            texts.update([item for item in value.values() if type(item) is str])
+        return True
+
+    def _is_good_shape(self, value: dict[str, Any], types: tuple[type, ...]) -> bool:
+        if len(value) > MAX_SHAPE_KEYS or not _SHAPE_TYPES.issuperset(types):
+            return False
+        return not any(map(self._needs_care, value))
+
+    def _settle_json(self, body: Any, name: str, value: Any) -> None:
+        if is_too_deep(value):
+            raise UnusualError
+        setattr(body, name, msgspec.Raw(self._encoder.encode(value)))
+
+    def _are_clean(self, texts: set[Any]) -> bool:
+        """
+        Tell whether nothing in texts must be changed, by one look at all of them.
+        """
+        joined = "\n".join(texts)
+        if "\0" in joined or self._suspect(joined, 0) is not None:
+            return False
+        if max(map(len, texts)) > MAX_TEXT_CHARS or any(map(str.isspace, texts)):
+            return False
         known = self._known
-        for name, text in zip(_TEXTS, texts):
-            if text is None or text in known:
-                continue
-            clean = self._clean(POSTED[name], text)
-            if clean != text:
-                setattr(body, name, clean)
-            elif len(text) <= MAX_KNOWN_CHARS:
-                if len(known) >= MAX_KNOWN_TEXTS:
-                    known.clear()
-                    known.add(None)
-                known.add(text)
+        if len(known) >= MAX_KNOWN_TEXTS:
+            known.clear()
+            known.add(None)
+        known.update([text for text in texts if len(text) <= MAX_KNOWN_CHARS])
+        return True
+
+    def _settle_texts(self, bodies: Sequence[Any], texts: set[Any]) -> None:
+        """
+        Look at each text, and clean those that must be.
+        """
+        if any(name.isspace() for names in map(_names_of, bodies) for name in names):
+            raise UnusualError
+        dirty = {text for text in texts if not self._are_clean({text})}
+        for body in bodies:
+            for name, text in zip(_TEXTS, _texts_of(body)):
+                if text in dirty:
+                    setattr(body, name, self._clean(POSTED[name], text))
+            for name, value in zip(_JSONS, _jsons_of(body)):
+                if type(value) is dict and not dirty.isdisjoint(
+                    [item for item in value.values() if type(item) is str]
+                ):
+                    self._settle_json(body, name, value)
 
     def _clean(self, column: Column, text: str) -> str:
         clean = clean_text(str(self._encoder.clean(text)))
         return clean if clean == text else cut(clean, column.max_length or len(clean))
 
 
-def _time(moment: Any) -> str:
+def _check_keys(bodies: Sequence[Any]) -> None:
+    """
+    Make sure that all keys are good: usually by one look at all of them.
+    """
+    keys = [*_flat(map(_keys_of, bodies))]
+    joined = "".join(keys)
+    if joined.isascii() and joined.isprintable() and not _FORBIDDEN.search(joined):
+        return
+    if any(map(run_id_problem, keys)):
+        raise UnusualError
+
+
+def _is_canonical(moment: Any) -> bool:
+    """
+    Tell whether the encoder writes a time as it is stored.
+    """
+    if moment is None or type(moment) is str:
+        return True
+    return moment.tzinfo is _utc and moment.microsecond != 0
+
+
+def _settle_times(bodies: Sequence[Any]) -> None:
+    for body in bodies:
+        for name, moment in zip(_TIMES, _times_of(body)):
+            if not _is_canonical(moment):
+                setattr(body, name, _time(moment))
+
+
+def _time(moment: datetime) -> str:
     """
     Return a time as it is stored.
     """
-    if type(moment) is str:
-        return moment
-    if moment.tzinfo is _utc:
-        return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
     try:
         return time_text(moment)
     except (ValueError, OverflowError):

@@ -7,7 +7,7 @@ The application, the OpenAPI document and the metrics take it from here.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 import attrs
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from telemetry.service.state import Service
 
 PREFIX = "/api/v1"
+NDJSON = "application/x-ndjson"
 
 Handler = Callable[["Service", "Request"], Awaitable["Answer"]]
 
@@ -35,11 +36,14 @@ class Operation:
     handler: Handler
     tag: str
     summary: str
-    #: The parameters, the body and the answers, as OpenAPI has them.
-    parameters: tuple[Mapping[str, Any], ...] = ()
-    body: Mapping[str, Any] = attrs.field(factory=dict)
-    answers: Mapping[int, Mapping[str, Any]] = attrs.field(factory=dict)
-    #: Problems that it may answer beside those that every operation may.
+    #: Names of parameters in the OpenAPI document, beside those in the path.
+    parameters: tuple[str, ...] = ()
+    #: The schema of its body, and what kind of text that is.
+    body: str = ""
+    body_type: str = "application/json"
+    #: The schema of each answer that is no problem; with ``[]`` behind it for an array.
+    answers: Mapping[int, str] = attrs.field(factory=dict)
+    #: The problems that it may answer beside those of every operation.
     problems: tuple[int, ...] = ()
 
     @property

@@ -26,7 +26,7 @@ DUPLICATE = "duplicate"
 _RUNNING = Status.RUNNING.value
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=True)
 class Posted:
     """
     One run that is handed over, and what became of it.
@@ -66,6 +66,8 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
     """
     Record what can be decided now, and return the items of runs that are on their way.
     """
+    if _are_all_new(service, items):
+        return []
     later: list[Posted] = []
     groups: dict[str, list[Posted]] = {}
     for item in items:
@@ -88,6 +90,22 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
     if lines:
         service.barrier.wrote(service.writer.record(RECORDED, list(lines.values())), lines)
     return later
+
+
+def _are_all_new(service: Service, items: Sequence[Posted]) -> bool:
+    """
+    Record runs that are all new and all different, as they nearly always are; False if not.
+    """
+    by_id = {item.body.event_id: item for item in items}
+    if len(by_id) != len(items) or service.barrier.are_pending(by_id):
+        return False
+    if service.known(list(by_id)):
+        return False
+    written = service.writer.record(RECORDED, [item.said for item in items])
+    service.barrier.wrote(written, by_id)
+    for item in items:
+        item.status = CREATED
+    return True
 
 
 def _decide(service: Service, item: Posted, known: Optional[Any]) -> bytes:

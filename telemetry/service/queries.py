@@ -122,4 +122,6 @@ def filter_problem(error: FilterError) -> Problem:
         "way_out": error.way_out,
     }
     field_error = FieldError(**described)
+    if error.status == 404:  # noqa: PLR2004
+        return Problem("not-found", 404, "Not Found", field_error.message, errors=[field_error])
     return bad_filter(field_error) if error.status == 400 else invalid([field_error])  # noqa: PLR2004

@@ -38,7 +38,7 @@ GRACE_S = 10
 KEEP_ALIVE_S = 75
 BACKLOG = 1024
 #: The event loop waits at most so long for the interpreter while a follower works.
-SWITCH_INTERVAL_S = 0.001
+SWITCH_INTERVAL_S = 0.0002
 #: What a shell reports for a program that a second signal ended.
 HURRIED = 130
 

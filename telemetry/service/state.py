@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from telemetry.model.errors import SinkError
+from telemetry.model.scrub import Scrubber
 from telemetry.runtime.durable import appending
 from telemetry.runtime.runtime import Runtime
 from telemetry.runtime.surroundings import SERVICE
@@ -47,7 +48,7 @@ class Service:
         self.config = self.runtime.config
         self.journal = self.runtime.journal
         self.store = Store(self.config.db_path)
-        self.settler = Settler(self.runtime.encoder)
+        self.settler = Settler(self.runtime.encoder, _scrubber(self.config))
         self.writer = Writer(
             appending(self.journal, self.config.fsync),
             written=self.runtime.followers.bell.ring,
@@ -116,3 +117,9 @@ class Service:
             return sum(segment.size for segment in self.journal.segments())
         except OSError:
             return -1
+
+
+def _scrubber(config: TelemetryConfig) -> Scrubber:
+    return Scrubber(
+        config.scrub_keys, config.scrub_patterns, config.scrub_allow, enabled=config.scrub
+    )

@@ -64,11 +64,13 @@ class Writer:
         """
         now = self._clock.now_us()
         stamp = f'","timestamp":"{self._clock.text(now)}",'.encode()
-        head, number, lines = self._heads[kind], self._number, []
+        head, number = self._heads[kind], self._number
+        parts: list[bytes] = []
         for body in bodies:
-            line = b"%b%d%b%b" % (head, number(), stamp, escape_marker(body))
-            lines.append(b'%b,"crc":"%08x"}\n' % (line, crc32(line)))
-        return self.append(b"".join(lines), now // 1_000_000)
+            opening, said = b"%b%d%b" % (head, number(), stamp), escape_marker(body)
+            closing = b',"crc":"%08x"}\n' % crc32(said, crc32(opening))
+            parts += (opening, said, closing)
+        return self.append(b"".join(parts), now // 1_000_000)
 
     def append(self, block: bytes, second: int) -> int:
         """

@@ -194,6 +194,10 @@ OPERATIONS = (
         handler=update_run,
         tag="edits",
         summary="Correct a run",
+        parameters=("If-Match",),
+        body="RunUpdate",
+        answers={200: "UpdateResult"},
+        problems=(400, 404, 412, 422),
     ),
     Operation(
         method="DELETE",
@@ -201,6 +205,9 @@ OPERATIONS = (
         handler=delete_run,
         tag="edits",
         summary="Delete a run",
+        parameters=("If-Match",),
+        answers={200: "DeleteResult"},
+        problems=(404, 412),
     ),
     Operation(
         method="POST",
@@ -208,5 +215,8 @@ OPERATIONS = (
         handler=associate_commit,
         tag="edits",
         summary="Link a run with its commit",
+        body="CommitLink",
+        answers={200: "CommitResult"},
+        problems=(404, 422),
     ),
 )

@@ -107,9 +107,15 @@ OPERATIONS = (
         handler=health,
         tag="health",
         summary="Say what the service is",
+        answers={200: "Health"},
     ),
     Operation(
-        method="GET", path="/healthz", handler=healthz, tag="health", summary="Say that it lives"
+        method="GET",
+        path="/healthz",
+        handler=healthz,
+        tag="health",
+        summary="Say that it lives",
+        answers={200: "Alive"},
     ),
     Operation(
         method="GET",
@@ -117,7 +123,7 @@ OPERATIONS = (
         handler=readyz,
         tag="health",
         summary="Say whether it takes records and shows them",
-        answers={503: {}},
+        answers={200: "Ready", 503: "Ready"},
     ),
     Operation(
         method="GET",
@@ -125,5 +131,6 @@ OPERATIONS = (
         handler=metrics,
         tag="health",
         summary="Count the runs",
+        answers={200: "Metrics"},
     ),
 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telemetry.storage.queries import Page
 
 Row = dict[str, Any]
-_PAGING = ("limit", "cursor")
+PAGING = ("limit", "cursor")
 _NOT_SAID = ENVELOPE_KEYS.union(KEYS)
 _decode = msgspec.json.Decoder().decode
 
@@ -64,7 +64,7 @@ async def _beside(
     """
     event_id = request.path_params["event_id"]
     query = Query(request)
-    query.refuse_unknown(_PAGING)
+    query.refuse_unknown(PAGING)
     limit, after = query.limit(), query.get("cursor")
 
     def ask() -> Optional[Page]:
@@ -132,6 +132,9 @@ OPERATIONS = (
         handler=get_events,
         tag="runs",
         summary="List a run's events",
+        parameters=PAGING,
+        answers={200: "Event[]"},
+        problems=(404, 422),
     ),
     Operation(
         method="GET",
@@ -139,6 +142,9 @@ OPERATIONS = (
         handler=get_history,
         tag="runs",
         summary="List the records that made a run",
+        parameters=PAGING,
+        answers={200: "HistoryRecord[]"},
+        problems=(404, 422),
     ),
     Operation(
         method="GET",
@@ -146,6 +152,9 @@ OPERATIONS = (
         handler=get_children,
         tag="runs",
         summary="List the runs nested in one",
+        parameters=PAGING,
+        answers={200: "Run[]"},
+        problems=(404, 422),
     ),
     Operation(
         method="GET",
@@ -153,6 +162,8 @@ OPERATIONS = (
         handler=get_commit_url,
         tag="runs",
         summary="Say where a run's commit is",
+        answers={200: "CommitUrl"},
+        problems=(404,),
     ),
     Operation(
         method="GET",
@@ -160,5 +171,7 @@ OPERATIONS = (
         handler=get_repo_url,
         tag="runs",
         summary="Say where a run's repository is",
+        answers={200: "RepoUrl"},
+        problems=(404,),
     ),
 )

@@ -21,7 +21,7 @@ from telemetry.model.records import (
 from telemetry.service.answers import json_answer
 from telemetry.service.auth import ANONYMOUS, Principal
 from telemetry.service.bodies import KEYS
-from telemetry.service.operations import PREFIX, Operation
+from telemetry.service.operations import NDJSON, PREFIX, Operation
 from telemetry.service.problems import Problem, shown
 from telemetry.service.seen import is_id
 from telemetry.service.tokens import Scope
@@ -200,5 +200,9 @@ OPERATIONS = (
         handler=add_records,
         tag="records",
         summary="Ship records of a journal",
+        body="Records",
+        body_type=NDJSON,
+        answers={200: "RecordsResult"},
+        problems=(413,),
     ),
 )

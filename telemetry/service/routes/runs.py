@@ -20,7 +20,7 @@ from telemetry.service.posting import CREATED, Posted, post
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
 from telemetry.service.queries import MAX_OFFSET, PAGING, Query
 from telemetry.service.rendering import etag, run_document
-from telemetry.storage.queries import NEWEST_FIRST, Filters
+from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, Filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,11 +114,10 @@ async def create_runs(service: Service, request: Request) -> Answer:
 
 
 def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
-    settle = service.settler.run
     try:
         bodies = decode_runs(raw)
         _check_count(len(bodies))
-        return [Posted(body, settle(body)) for body in bodies], {}
+        return [*map(Posted, bodies, service.settler.runs(bodies))], {}
     except (*DECODE_ERRORS, UnusualError):
         return _read_each(service, raw)
 
@@ -261,6 +260,9 @@ OPERATIONS = (
         handler=create_run,
         tag="runs",
         summary="Hand over one run",
+        body="RunCreate",
+        answers={201: "CreateResult"},
+        problems=(422,),
     ),
     Operation(
         method="GET",
@@ -268,6 +270,9 @@ OPERATIONS = (
         handler=list_runs,
         tag="runs",
         summary="List runs",
+        parameters=(*PARAMETERS, *PAGING),
+        answers={200: "Run[]"},
+        problems=(400, 422),
     ),
     Operation(
         method="POST",
@@ -275,6 +280,9 @@ OPERATIONS = (
         handler=create_runs,
         tag="runs",
         summary="Hand over many runs",
+        body="RunCreate[]",
+        answers={200: "BatchResult"},
+        problems=(422,),
     ),
     Operation(
         method="GET",
@@ -282,5 +290,7 @@ OPERATIONS = (
         handler=get_run,
         tag="runs",
         summary="Look at one run",
+        answers={200: "Run"},
+        problems=(404,),
     ),
 )
