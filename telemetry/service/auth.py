@@ -157,6 +157,8 @@ class Tokens:
         """
         Take note of tokens made or revoked since the last time; costs one look at the directory.
         """
+        if self._mark is None and not os.access(self._path, os.F_OK):
+            return  # there never was a file, which is told without an exception
         try:
             status = os.stat(self._path)  # noqa: PTH116 (once per request: Path costs as much again)
             mark: object = (status.st_mtime_ns, status.st_ino, status.st_size)

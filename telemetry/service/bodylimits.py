@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn, Optional
 
 from telemetry.service.inflating import INFLATERS, PackedBodyError
 from telemetry.service.problems import Problem, unavailable
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive
+    from starlette.types import Message
 
     from telemetry.service.exchange import Exchange
 
@@ -31,6 +31,7 @@ MAX_RATIO = 250
 RATIO_MATTERS_BYTES = 1 << 20
 
 MAX_MEDIA_TYPE_BYTES = 200
+_NO_ENCODINGS = frozenset({b"", b"identity"})
 
 _MEDIA_TYPE = re.compile(
     rb"application/(?:[a-z0-9.+-]+\+)?(?:json|x-ndjson|ndjson|jsonl|x-jsonlines|json-seq)"
@@ -94,12 +95,12 @@ class Body:
     A body that is counted while it arrives: the ASGI `receive` of its request.
     """
 
-    def __init__(self, receive: Receive, limit: int, budget: Budget, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, limit: int, budget: Budget) -> None:
         self.is_complete = False
         #: Why it is not read on; then what the application answers does not matter.
         self.problem: Optional[Problem] = None
         self._exchange = exchange
-        self._receive = receive
+        self._receive = exchange.receive
         self._limit = limit
         self._budget = budget
         self._count = 0
@@ -147,10 +148,8 @@ class PackedBody(Body):
     A compressed body: received whole, then handed on unpacked, piece by piece.
     """
 
-    def __init__(
-        self, receive: Receive, limit: int, budget: Budget, exchange: Exchange, encoding: bytes
-    ) -> None:
-        super().__init__(receive, limit, budget, exchange)
+    def __init__(self, exchange: Exchange, limit: int, budget: Budget, encoding: bytes) -> None:
+        super().__init__(exchange, limit, budget)
         self._encoding = encoding
         self._pieces: Optional[Iterator[bytes]] = None
         self._packed_bytes = 0
@@ -221,32 +220,33 @@ class Bodies:
         self.max_one_bytes = min(MAX_ONE_RUN_BYTES, max_body_bytes)
         self.budget = Budget(max_body_bytes * BODIES_AT_ONCE)
 
-    def bound(
-        self, receive: Receive, exchange: Exchange, found: Mapping[bytes, bytes], *, many: bool
-    ) -> Optional[Body]:
+    def bound(self, exchange: Exchange, *, many: bool) -> Optional[Body]:
         """
         Return the `receive` of a request with a body; None for one that need not be counted.
 
+        Without a Content-Length the body comes in chunks.
+
         Args:
-            found: The headers; without a Content-Length the body comes in chunks.
             many: Whether the body may hold many runs.
 
         Raises:
             Problem: 413 for a body that says that it is too large, 415 for an unknown encoding.
         """
+        found = exchange.found
         limit = self.max_many_bytes if many else self.max_one_bytes
         said = found.get(b"content-length")
         length = limit if said is None else _number(said)
         if length > limit:
             raise too_large(limit)
-        encoding = found.get(b"content-encoding", b"").strip(b" \t").lower()
-        if encoding and encoding != b"identity":
-            if encoding not in INFLATERS:
+        if b"content-encoding" in found:
+            encoding = found[b"content-encoding"].strip(b" \t").lower()
+            if encoding in INFLATERS:
+                return PackedBody(exchange, limit, self.budget, encoding)
+            if encoding not in _NO_ENCODINGS:
                 raise _unknown_encoding()
-            return PackedBody(receive, limit, self.budget, exchange, encoding)
         if said is not None and length <= UNCOUNTED_BYTES:
             return None
-        return Body(receive, limit, self.budget, exchange)
+        return Body(exchange, limit, self.budget)
 
 
 def _number(length: bytes) -> int:

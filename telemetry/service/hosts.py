@@ -39,18 +39,19 @@ class Hosts:
         self._names = frozenset(names - {""})
         #: Bound to all addresses, any of them is its own. No page is served by another's number.
         self._takes_addresses = not bound or (address is not None and address.is_unspecified)
-        self._good: set[bytes] = set()
+        #: Headers that are known to be good.
+        self.good: set[Optional[bytes]] = set()
 
     def allows(self, header: bytes) -> bool:
         """
         Return whether a Host header names the service; the port is not looked at.
         """
-        if header in self._good:
+        if header in self.good:
             return True
         name = _name(header.decode("latin-1"))
         allowed = name in self._names or (self._takes_addresses and _address(name) is not None)
-        if allowed and len(self._good) < MAX_REMEMBERED:
-            self._good.add(header)
+        if allowed and len(self.good) < MAX_REMEMBERED:
+            self.good.add(header)
         return allowed
 
     def check(self, header: Optional[bytes], http_version: str) -> None:

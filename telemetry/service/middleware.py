@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from telemetry.service.accesslog import SLOW_S, AccessLog, Answered
 from telemetry.service.auth import (
@@ -71,19 +71,6 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-class _Request(NamedTuple):
-    """
-    A request on its way through the checks.
-    """
-
-    scope: Scope
-    method: str
-    #: The headers that are looked at; one that is there twice is joined, and then fits no rule.
-    found: dict[bytes, bytes]
-    receive: Receive
-    exchange: Exchange
-
-
 class Guard:
     """
     An ASGI application around another one.
@@ -124,24 +111,23 @@ class Guard:
         request_id = request_id_of(found.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         headers = [*self._headers, (b"x-request-id", request_id.encode())]
-        exchange = Exchange(scope, send, headers)
-        request = _Request(scope, scope["method"], found, receive, exchange)
+        exchange = Exchange(scope, receive, send, found, headers)
         try:
-            body = self._admit(request)
-            if b"access-control-request-method" in found and request.method == "OPTIONS":
+            body = self._admit(exchange)
+            if exchange.method == "OPTIONS" and exchange.is_preflight:
                 await self._cors.answer_preflight(found.get(b"origin", b""), exchange)
             else:
-                await self._answer(request, body)
+                await self._answer(exchange, body)
         except Problem as problem:
             if exchange.status:
                 raise
-            await self._refuse(request, problem)
+            await self._refuse(exchange, problem)
         finally:
             seconds = time.perf_counter() - begun
             if self._records_all or exchange.status >= _REFUSED or seconds > SLOW_S:
                 self._record(_answered(exchange, seconds))
 
-    def _admit(self, request: _Request) -> Optional[Body]:
+    def _admit(self, exchange: Exchange) -> Optional[Body]:
         """
         Check everything that can be known before the body is there.
 
@@ -151,50 +137,52 @@ class Guard:
         Raises:
             Problem: The request is refused.
         """
-        scope, method, found, receive, exchange = request
+        scope, method, found = exchange.scope, exchange.method, exchange.found
         host, origin = found.get(b"host"), found.get(b"origin")
-        self._hosts.check(host, scope["http_version"])
+        if host not in self._hosts.good:
+            self._hosts.check(host, scope["http_version"])
         _check_sizes(scope)
         if origin is not None:
             exchange.headers.extend(self._cors.headers(origin))
             if method not in _SAFE:
                 self._origins.check(origin, host)
         access = access_of(method, scope["path"])
-        if not _is_preflight(request):
-            self._identify(request, access)
+        if method != "OPTIONS" or not exchange.is_preflight:
+            self._identify(exchange, access)
         if method not in _SAFE:
             check_media_type(found.get(b"content-type"))
-        if b"content-length" not in found and b"transfer-encoding" not in found:
-            return None
-        return self.bodies.bound(receive, exchange, found, many=access.takes_many)
+        if b"content-length" in found or b"transfer-encoding" in found:
+            return self.bodies.bound(exchange, many=access.takes_many)
+        return None
 
-    def _identify(self, request: _Request, access: Access) -> None:
+    def _identify(self, exchange: Exchange, access: Access) -> None:
         """
         Find out who asks, whether it is not too often, and whether that one may.
         """
         principal = ANONYMOUS
         if access.scope is not None:
             if self.authenticator.is_on():
-                principal = self._authenticated(request)
+                principal = self._authenticated(exchange)
             if self._quotas is not None:
-                self._count(self._quotas, request, principal)
-            require(principal, access.scope)
-        request.exchange.token_id = principal.token_id
-        request.scope["state"]["principal"] = principal
+                self._count(self._quotas, exchange, principal)
+            if principal is not ANONYMOUS:
+                require(principal, access.scope)
+        exchange.token_id = principal.token_id
+        exchange.scope["state"]["principal"] = principal
 
-    def _authenticated(self, request: _Request) -> Principal:
+    def _authenticated(self, exchange: Exchange) -> Principal:
         try:
-            return self.authenticator.identify(request.found.get(b"authorization"))
+            return self.authenticator.identify(exchange.found.get(b"authorization"))
         except Problem:
             if self._quotas is not None:
-                self._count(self._quotas, request, ANONYMOUS)
+                self._count(self._quotas, exchange, ANONYMOUS)
             raise
 
-    def _count(self, quotas: Quotas, request: _Request, principal: Principal) -> None:
-        headers = request.exchange.headers
+    def _count(self, quotas: Quotas, exchange: Exchange, principal: Principal) -> None:
+        headers = exchange.headers
         try:
             share = (
-                quotas.count_peer(request.scope.get("client"))
+                quotas.count_peer(exchange.scope.get("client"))
                 if principal is ANONYMOUS
                 else quotas.count_token(principal.token_id)
             )
@@ -203,17 +191,16 @@ class Guard:
             raise
         headers.extend(share.headers())
 
-    async def _answer(self, request: _Request, body: Optional[Body]) -> None:
+    async def _answer(self, exchange: Exchange, body: Optional[Body]) -> None:
         """
         Let the application answer, for so long and no longer.
 
         Raises:
             Problem: It had not begun to answer when its time was over, or the body was too much.
         """
-        exchange = request.exchange
         deadline = Deadline(asyncio.get_running_loop(), self._timeout_s, exchange)
         try:
-            await self._app(request.scope, request.receive if body is None else body, exchange)
+            await self._app(exchange.scope, exchange.receive if body is None else body, exchange)
         except asyncio.CancelledError:
             if not deadline.is_over:
                 raise
@@ -227,38 +214,37 @@ class Guard:
                 exchange.has_body = body.is_complete
                 body.close()
         if exchange.is_muted:
-            self._end(request, body, deadline)
+            self._end(exchange, body, deadline)
 
-    def _end(self, request: _Request, body: Optional[Body], deadline: Deadline) -> None:
+    def _end(self, exchange: Exchange, body: Optional[Body], deadline: Deadline) -> None:
         if deadline.is_over:
             deadline.forgive()
-        if request.exchange.is_complete:
+        if exchange.is_complete:
             return
-        if request.exchange.status:
-            _cut_off(request.scope)
+        if exchange.status:
+            _cut_off(exchange.scope)
             return
         if body is not None and body.problem is not None:
             raise body.problem
         raise timed_out(self._timeout_s)
 
-    async def _refuse(self, request: _Request, problem: Problem) -> None:
+    async def _refuse(self, exchange: Exchange, problem: Problem) -> None:
         """
         Answer with a problem; a client that is still sending may go on a little, and is cut off.
         """
-        exchange = request.exchange
         exchange.is_muted = False
-        answer = respond(problem, request.scope)
+        answer = respond(problem, exchange.scope)
         is_late = problem.status == 408  # noqa: PLR2004 (a timeout)
-        is_sending = not exchange.has_body and not _is_short(request.found)
+        is_sending = not exchange.has_body and not _is_short(exchange.found)
         if is_late or is_sending:
             exchange.headers.append(_CLOSE)
         if is_late or not is_sending:
-            await answer(request.scope, request.receive, exchange)
+            await answer(exchange.scope, exchange.receive, exchange)
             return
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         await exchange(start)
         await exchange({"type": "http.response.body", "body": answer.body, "more_body": True})
-        await _linger(request.receive)
+        await _linger(exchange.receive)
         await exchange({"type": "http.response.body", "body": b""})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -275,10 +261,6 @@ def guard(app: ASGIApp, service: Service) -> Guard:
     """
     headers = [(HEADER.lower().encode(), service.base_id.encode())]
     return Guard(app, service.config, headers=headers, record=AccessLog(service.log))
-
-
-def _is_preflight(request: _Request) -> bool:
-    return request.method == "OPTIONS" and b"access-control-request-method" in request.found
 
 
 def _is_short(found: dict[bytes, bytes]) -> bool:

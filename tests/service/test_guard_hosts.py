@@ -155,7 +155,7 @@ def test_remembered_names_are_bounded(tmp_path):
     hosts = Hosts(TelemetryConfig.from_env({}, base_dir=tmp_path))
     assert all(hosts.allows(b"localhost:%d" % port) for port in range(10_000))
 
-    assert len(hosts._good) <= 256
+    assert len(hosts.good) <= 256
 
 
 @pytest.mark.parametrize(
