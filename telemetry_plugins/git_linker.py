@@ -9,6 +9,7 @@ repository, once in a while for the first and, for the second, if HEAD has moved
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -46,12 +47,14 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     """
 
     work_dir: Optional[str] = None
+    host: Optional[str] = None
     start_time: Optional[datetime] = None
     end_time: Optional[datetime] = None
     git_repo: Optional[str] = None
     git_commit_hash: Optional[str] = None
 
 
+_HOST = platform.node()
 _decode = msgspec.json.Decoder(Said).decode
 _NOTHING = Said()
 
@@ -142,12 +145,16 @@ class GitLinker:
 
 def _read(record: Record) -> Said:
     """
-    Return what a record says; nothing where it says something else than a run's record does.
+    Return what a record says; nothing where it is of another machine, or no run's record.
     """
     try:
-        return _decode(record.line)
+        said = _decode(record.line)
     except DECODE_ERRORS:
         return _NOTHING
+    # A service is handed the runs of other machines: what their directories are called means
+    # nothing here.
+    is_here = said.host in {None, _HOST}
+    return said if is_here else _NOTHING
 
 
 def _place_of(directory: Path) -> Fields:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
@@ -67,6 +68,15 @@ def test_a_run_in_a_repository_is_given_its_place(repository):
         "git_run_tag": "thing/trunk",
     }
     assert linker.telemetry_run_started(record(inner, git_repo="own")) is None
+
+
+@needs_git
+def test_a_run_of_another_machine_is_left_alone(repository):
+    """
+    Its directory's name means nothing here.
+    """
+    assert GitLinker().telemetry_run_started(record(repository, host="elsewhere")) is None
+    assert GitLinker().telemetry_run_started(record(repository, host=platform.node()))
 
 
 @needs_git

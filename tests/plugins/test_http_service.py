@@ -1,0 +1,179 @@
+"""
+The records sink against the real service of another base directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import telemetry
+from telemetry.client import TelemetryClient
+from telemetry.config import TelemetryConfig
+from telemetry.model.records import Change
+from telemetry.storage.ddl import RUN_COLUMNS
+from telemetry_plugins.ndjson import NdjsonJournal
+
+TIMEOUT_S = 60
+#: It adds records at times of its own, also after a flush.
+WITHOUT_GIT = {"TELEMETRY_PLUGINS_DISABLED": "git_linker"}
+_ROOT = str(Path(telemetry.__file__).parents[1])
+
+
+class Service:
+    """
+    A service in a process of its own; killed and started again at the same port.
+    """
+
+    def __init__(self, base):
+        self.base = base
+        self.port = 0
+        self.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        environ = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(("TELEMETRY_", "METRICS_API_"))
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "telemetry", "serve", "--port", str(self.port), "--wait"],
+            env={
+                **environ,
+                "PYTHONPATH": _ROOT,
+                "TELEMETRY_BASE_DIR": str(self.base),
+                **WITHOUT_GIT,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for line in self.process.stdout:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            if found:
+                self.port = int(found[1])
+                return
+        raise AssertionError("the service must say where it listens")
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
+
+    def stop(self):
+        """
+        End in peace: everything acknowledged is in the database then.
+        """
+        self.process.terminate()
+        self.process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service(tmp_path / "service")
+    yield made
+    made.kill()
+
+
+def client_of(base, url):
+    environ = {"TELEMETRY_BASE_DIR": str(base), "TELEMETRY_API_URL": url, **WITHOUT_GIT}
+    return TelemetryClient(TelemetryConfig.from_env(environ))
+
+
+def record(client, count):
+    for number in range(count):
+        with client.track_run("agent", "job", item_name=f"item-{number}") as run:
+            run.log_event("step", {"number": number})
+            run.set_metrics(items_discovered=number)
+        event_id = client._runtime.find(run.run_id)
+        edit = {"status": "partial", "output_summary": "mended", "base_status": "success"}
+        client._runtime.recorder.change(Change.EDITED, event_id, run.run_id, edit)
+        client.associate_commit(run.run_id, "a1b2c3d4", "ci")
+
+
+def journal_ids(base):
+    journal = NdjsonJournal(base / "raw")
+    found = []
+    for segment in journal.segments():
+        found += [record.id for record in journal.read(segment, None, 1 << 26).records]
+    return found
+
+
+def rows(base, sql):
+    path = base / "db" / "telemetry.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def tables(base):
+    """
+    Return what two databases of the same records agree on.
+    """
+    columns = ", ".join(RUN_COLUMNS)
+    return {
+        "runs": rows(base, f"SELECT {columns} FROM agent_runs ORDER BY event_id"),
+        "events": rows(base, "SELECT id, payload_json FROM run_events ORDER BY id"),
+        "commits": rows(base, "SELECT id, commit_hash FROM commits ORDER BY id"),
+    }
+
+
+def test_every_record_arrives_once(service, tmp_path):
+    """
+    Runs, events, commits and edits: the service's database says what the agent's says.
+    """
+    agent = tmp_path / "agent"
+    client = client_of(agent, service.url)
+    record(client, 20)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    service.stop()
+
+    assert journal_ids(tmp_path / "service") == journal_ids(agent)
+    found = tables(tmp_path / "service")
+    assert found == tables(agent)
+    assert (len(found["runs"]), len(found["events"])) == (20, 20)
+    assert not (agent / "state" / "dead").exists()
+
+
+def test_a_service_that_is_killed_misses_nothing(service, tmp_path, hurried):
+    """
+    Killed between and during requests, and started again: in the end it has everything, once.
+    """
+    agent = tmp_path / "agent"
+    client = client_of(agent, service.url)
+    for _ in range(2):
+        record(client, 10)
+        service.kill()
+        record(client, 2)
+        service.start()
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    service.stop()
+
+    assert tables(tmp_path / "service") == tables(agent)
+    assert set(journal_ids(tmp_path / "service")) == set(journal_ids(agent))
+
+
+def test_a_service_of_the_same_directory_is_sent_nothing(service, tmp_path):
+    """
+    Each record is in the journal once, and in the database.
+    """
+    client = client_of(tmp_path / "service", service.url)
+    record(client, 5)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    service.stop()
+
+    found = journal_ids(tmp_path / "service")
+    assert len(found) == len(set(found))
+    assert len(tables(tmp_path / "service")["runs"]) == 5
