@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.model.errors import JournalError
-from telemetry.storage.backup import Fault, UnusableBackupError, contents
+from telemetry.storage.backup import Fault, UnusableBackupError, contents, require_ours
 from telemetry.storage.copying import checkpoint_quietly
 from telemetry.storage.cursors import read_cursors
 from telemetry.storage.recovery import READ_BYTES, Start, check, rebuild
-from telemetry.storage.sqlite import connect_read_only
+from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import UNDO, Ranges, decide, is_after, known, time_of
 
 if TYPE_CHECKING:
@@ -89,8 +89,11 @@ def survey(backup: Optional[Path], journal: Journal, wish: Wish) -> Survey:
     )
     if wish.until is None and not wish.redo:
         return Survey(replayed_bytes=replayed, changed_count=0)
-    chosen, met = Ranges(), []
+    if wish.until and backup is not None:
+        _require_made_before(backup, wish.until_text)
+    chosen, met, latest = Ranges(), [], ""
     for record in _later(journal, cursors, events=not (wish.edits_only or wish.redo)):
+        latest = max(latest, record.timestamp)
         if record.record_type == UNDO:
             met.append(record)
         if wish.until and is_after(record, wish.until_text, edits_only=wish.edits_only):
@@ -101,9 +104,10 @@ def survey(backup: Optional[Path], journal: Journal, wish: Wish) -> Survey:
         for record in decisions:
             chosen.add(record)
         until = min((record.timestamp for record in decisions), default="")
-    new = decide(chosen, until) if chosen.count else []
+    new = decide(chosen, until, latest) if chosen.count else []
     if backup is not None:
-        _require_older(backup, [*met, *new])
+        for record in (*met, *new):
+            _require_made_before(backup, time_of(record))
     return Survey(
         replayed_bytes=replayed,
         changed_count=chosen.count,
@@ -158,7 +162,8 @@ def restore(
 def _state(backup: Optional[Path]) -> tuple[dict[str, Cursor], list[Record]]:
     if backup is None:
         return {}, []
-    with contextlib.closing(connect_read_only(backup)) as connection:
+    require_ours(backup)
+    with translated(backup), contextlib.closing(connect_read_only(backup)) as connection:
         return read_cursors(connection, SINK), known(connection)
 
 
@@ -187,15 +192,14 @@ def _later(journal: Journal, cursors: dict[str, Cursor], *, events: bool) -> Ite
             cursor = chunk.cursor
 
 
-def _require_older(backup: Path, decisions: list[Record]) -> None:
+def _require_made_before(backup: Path, moment: str) -> None:
     """
-    Refuse a backup that may hold what decisions take back.
+    Refuse a backup that may hold what came after a time and is, or was, taken back.
     """
-    newer = [record for record in decisions if time_of(record) < made_at(backup)]
-    if newer:
+    if made_at(backup) > moment:
         raise UnusableBackupError(
-            f"{backup.name} must be older than {time_of(newer[0])} (it was made at"
-            f" {made_at(backup)}); choose an older backup",
+            f"{backup.name} must be older than {moment} (it was made at {made_at(backup)});"
+            " choose an older backup",
             Fault.TOO_NEW,
         )
 

@@ -8,6 +8,8 @@ no clock has a say in it. A decision takes back records of any kind, earlier dec
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Optional
 
@@ -96,14 +98,18 @@ class Undone:
 _NOTHING = Undone({})
 
 
-def decide(chosen: Ranges, until: str) -> list[Record]:
+def decide(chosen: Ranges, until: str, latest: str = "") -> list[Record]:
     """
     Return the decision to take records back, to be appended to the journal.
 
     Args:
         until: The time up to which everything was meant to stand; for those who read it.
+        latest: The time of the latest record; the decision comes after it, whatever the clock says.
     """
     clock, writer = Clock(), new_writer()
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(latest.replace("Z", "+00:00"))
+        clock.observe(int(moment.timestamp() * 1_000_000) + 1)
     ranges = list(chosen.ranges().items())
     parts = [ranges[at : at + MAX_WRITERS] for at in range(0, len(ranges), MAX_WRITERS)]
     return [
