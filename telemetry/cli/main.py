@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "telemetry.cli.export",
     "stale": "telemetry.cli.stale",
     "serve": "telemetry.cli.serve",
+    "import": "telemetry.cli.importing",
     "token": "telemetry.cli.token",
     "posts": "telemetry.cli.posts",
     "init": "telemetry.cli.init",
