@@ -8,7 +8,7 @@ exact, whatever happened to the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -116,7 +116,7 @@ class Tally:
         for key, sums in self._by_key().items():
             stored = connection.execute(_READ_SQL, key).fetchone()
             if stored is not None:
-                sums.add(_restored(key, stored))
+                sums.add(_restored(stored))
             if sums:
                 written.append((*key, *sums.values()))
             else:
@@ -180,18 +180,26 @@ def _counted(connection: sqlite3.Connection) -> Tally:
     return tally
 
 
-def _restored(key: Key, stored: tuple[Any, ...]) -> _Sums:
-    sums = _Sums()
-    sums.numbers = list(stored[:-1])
-    durations: Optional[dict[int, int]]
+def read_durations(text: str) -> dict[int, int]:
+    """
+    Return how many runs a roll-up has in each bucket.
+
+    Raises:
+        MalformedDatabaseError: It is not as it was stored.
+    """
     try:
-        durations = _decode(stored[-1])
+        return _decode(text)
     except (*DECODE_ERRORS, TypeError) as error:
         raise MalformedDatabaseError(
-            f"the {_shown(key)} must be as it was stored (got {error}); the database is rebuilt"
-            " from the journal"
+            f"the durations of a roll-up must be as they were stored (got {error}); the database is"
+            " rebuilt from the journal"
         ) from error
-    sums.durations = durations
+
+
+def _restored(stored: tuple[Any, ...]) -> _Sums:
+    sums = _Sums()
+    sums.numbers = list(stored[:-1])
+    sums.durations = read_durations(stored[-1])
     return sums
 
 

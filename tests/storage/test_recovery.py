@@ -11,7 +11,15 @@ from telemetry.storage.recovery import check, differences, rebuild
 from telemetry_plugins.sqlite import SqliteSink
 
 NOON = 1_795_348_800
-TABLES = ("agent_runs", "run_events", "run_records", "commits", "cursors", "run_folds")
+TABLES = (
+    "agent_runs",
+    "run_events",
+    "run_records",
+    "commits",
+    "cursors",
+    "run_folds",
+    "run_rollups",
+)
 
 
 def _all(path):
@@ -239,6 +247,7 @@ def test_check_of_rubbish(db):
         ("DELETE FROM agent_runs WHERE run_id = 'run-1'", "run key-1: it has a fold and no row"),
         ("DELETE FROM run_folds WHERE event_id = 'key-1'", "run key-1: its row is not"),
         ("INSERT INTO agent_runs (event_id) VALUES ('key-3')", "run key-3: its row is not"),
+        ("DELETE FROM run_rollups WHERE span = 'all'", "roll-up of 'seo', 'crawl', all"),
         (
             "UPDATE run_folds SET state = 'rubbish' WHERE event_id = 'key-1'",
             "the state of run key-1",

@@ -264,5 +264,5 @@ def test_a_damaged_roll_up_is_a_damaged_database(connection, text):
         ("all", "", "a", "", *(0 for _ in ROLLUP_NUMBERS), text),
     )
 
-    with pytest.raises(MalformedDatabaseError, match="must be as it was stored"):
+    with pytest.raises(MalformedDatabaseError, match="must be as they were stored"):
         write(connection, record("2", agent_name="a"))

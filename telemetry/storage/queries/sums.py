@@ -7,12 +7,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from sqlalchemy import bindparam, func, select
 
 from telemetry.storage.ddl import STATUS_COUNTS
 from telemetry.storage.queries.statements import bound, claim_on, claims_of, sql_of
-from telemetry.storage.rollups import LOW_BITS
+from telemetry.storage.rollups import LOW_BITS, read_durations
 from telemetry.storage.tables import run_rollups
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from telemetry.storage.queries.statements import Claim
 
 _FORMS_REMEMBERED = 64
-_decode = msgspec.json.Decoder(dict[int, int]).decode
 _COLUMNS = run_rollups.c
 #: The names under which runs are counted.
 STATUSES = tuple(STATUS_COUNTS)
@@ -90,7 +88,7 @@ def durations(connection: sqlite3.Connection, filters: StatsFilters) -> dict[int
     """
     found: dict[int, int] = {}
     for (text,) in _rows(connection, _Form("durations"), filters, filters.stretches()):
-        for bucket, count in _decode(text).items():
+        for bucket, count in read_durations(text).items():
             found[bucket] = found.get(bucket, 0) + count
     return dict(sorted(found.items()))
 

@@ -7,12 +7,13 @@ import sqlite3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import postgresql
 
 from telemetry.storage.ddl import schema_sql
 from telemetry.storage.queries import SORTABLE, FilterError, Filters
 from telemetry.storage.queries.orders import Leg, order_of_runs
 from telemetry.storage.queries.paging import Listing
-from telemetry.storage.queries.statements import Form, bound, claims_of, list_sql
+from telemetry.storage.queries.statements import Form, bound, claims_of, list_sql, list_statement
 
 TIMES = [f"2026-11-22T12:00:0{second}.000000Z" for second in range(4)]
 SORTS = ("created_at", "duration_ms", "start_time", "agent_name", "items_failed", "event_id")
@@ -280,3 +281,24 @@ def test_offset_skips(store, put):
         "key-4",
     ]
     assert store.runs(limit=2, offset=2**63 - 1).rows == []
+
+
+@pytest.mark.parametrize("leg", Leg)
+def test_another_database_understands_it(leg):
+    """
+    What SQLAlchemy builds is no statement of SQLite's alone.
+    """
+    conditions = Filters.parse(
+        {"agent_name": ["a", "b"], "exclude_job_type": "c", "min_duration_ms": "1", "status": "ok"}
+    ).conditions
+    form = Form(
+        table="agent_runs",
+        columns=("event_id", "created_at"),
+        claims=claims_of(conditions),
+        order=order_of_runs("-created_at"),
+        leg=leg,
+    )
+    sql = str(list_statement(form).compile(dialect=postgresql.dialect()))
+
+    assert sql.startswith("SELECT agent_runs.event_id, agent_runs.created_at")
+    assert ("NULLS LAST" in sql) is (leg is Leg.ALL)

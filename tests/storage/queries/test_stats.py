@@ -2,13 +2,16 @@
 Statistics: what the plain queries over the runs would say.
 """
 
+import sqlite3
 import statistics
+from contextlib import closing
 
 import pytest
 
 from telemetry.model.run import MAX_INTEGER, Status
 from telemetry.storage.durations import RELATIVE_ERROR
 from telemetry.storage.queries import STATS, FilterError, StatsFilters, Store, extremes
+from telemetry.storage.sqlite import MalformedDatabaseError
 
 STATUSES = [status.value for status in Status]
 
@@ -239,3 +242,43 @@ def test_an_extreme_in_many_places(store, put, days):
     assert found["extremes_are_exact"] is False
     assert found["min_ms"] <= 100_000 <= found["max_ms"]
     assert sum(one["runs"] for one in found["bins"]) == days * 40
+
+
+@pytest.mark.usefixtures("some")
+def test_no_run_is_counted_again(store):
+    """
+    Statistics, names and totals come from the roll-ups; what is looked up of runs has an index.
+    """
+    seen = []
+    with store._connections.reading() as connection:
+        connection.set_trace_callback(seen.append)
+    for name in STATS:
+        ask(store, name)
+        ask(store, name, date_from="2026-10-02", exclude_job_type="test")
+    store.metadata()
+    store.totals()
+    with store._connections.reading() as connection:
+        connection.set_trace_callback(None)
+        asked = [sql for sql in seen if sql.startswith("SELECT")]
+        plans = [
+            row[3]
+            for sql in asked
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+            if "TEMP B-TREE" not in row[3]
+        ]
+
+    assert len(asked) > 2 * len(STATS)
+    assert all(plan.startswith("SEARCH") for plan in plans)
+    assert {plan.split()[1] for plan in plans} == {"run_rollups", "agent_runs"}
+    assert all("idx_runs_start_time" in plan for plan in plans if "agent_runs" in plan)
+
+
+def test_a_damaged_roll_up(store, some, db):
+    """
+    A roll-up that cannot be read is a damaged database, not a crash.
+    """
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE run_rollups SET durations_json = 'rubbish'")
+
+    with pytest.raises(MalformedDatabaseError):
+        ask(store, "durations")

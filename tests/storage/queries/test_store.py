@@ -135,6 +135,24 @@ def test_events_in_order(store, put):
     assert store.events("\ud800", limit=9).rows == []
 
 
+def test_events_are_found_by_keys(store, put):
+    """
+    The events of a run are searched for by its key and by its name, never among all.
+    """
+    put({"event_id": "a", "run_id": "run-1"})
+    seen = []
+    with store._connections.reading() as connection:
+        connection.set_trace_callback(seen.append)
+    store.events("a", limit=9)
+    with store._connections.reading() as connection:
+        connection.set_trace_callback(None)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {seen[-1]}")]
+
+    assert "FROM run_events" in seen[-1]
+    assert not [step for step in plan if step.startswith("SCAN")]
+    assert any("idx_events_run" in step for step in plan)
+
+
 def test_history_and_commits(store, put):
     """
     A run's records and commits come oldest first; those of a deleted run are still there.
