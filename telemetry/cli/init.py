@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 #: Directories below the base directory, beside those of the journal and the database.
 DIRECTORIES = ("backups", "reports", "exports", "config", "logs", "state")
+_PAGE = """\
+# Telemetry
+
+| directory | what is in it |
+| --- | --- |
+| raw | the journal: every record, one JSON object a line; the truth |
+| db | the database, made from the journal; telemetry recover makes it again |
+| backups | backups of the database; telemetry backup list |
+| config | schema.sql, the database's tables |
+| state | locks and positions; leave it alone |
+| reports, exports, logs | yours |
+"""
 
 
 @shares_options
@@ -26,13 +38,14 @@ def command() -> None:
     """
     Make the base directory, what lies below it, and the database.
 
-    Nothing that exists is changed, so it may be called again. Says which rule chose the directory.
+    Nothing of yours is changed, so it may be called again. Says which rule chose the directory.
     """
     session = current()
     config = session.config
     made = [str(place) for place in _directories(config) if _make(place)]
     had_database = config.db_path.exists()
     _make_database(config)
+    made += [str(file) for file in _write_files(config)]
     document = {
         "base_dir": str(config.base_dir),
         "source": config.sources.get("base_dir", "argument"),
@@ -95,3 +108,24 @@ def _make_database(config: TelemetryConfig) -> None:
     from telemetry.client import TelemetryClient
 
     TelemetryClient(offline(config)).catch_up()
+
+
+def _write_files(config: TelemetryConfig) -> list[Path]:
+    """
+    Write the schema as a script, and a page that says what lies where; return what was missing.
+
+    The script is kept as this version makes it; the page is written once.
+    """
+    from telemetry.runtime.places import make_private
+    from telemetry.storage.ddl import schema_sql
+
+    schema, page = config.base_dir / "config" / "schema.sql", config.base_dir / "README.md"
+    make_private(schema.parent)
+    missing = [file for file in (schema, page) if not file.exists()]
+    if schema in missing or schema.read_text(encoding="utf-8") != schema_sql():
+        schema.write_text(schema_sql(), encoding="utf-8")
+    if page in missing:
+        page.write_text(_PAGE, encoding="utf-8")
+    for file in missing:
+        file.chmod(0o600)
+    return missing

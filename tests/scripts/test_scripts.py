@@ -1,0 +1,143 @@
+"""
+The scripts as the original's users call them: from a checkout, with the original's flags.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_RECORD = (
+    "from telemetry import TelemetryClient; c = TelemetryClient()\n"
+    "with c.track_run('agent', 'job') as run: run.log_event('step', {'n': 1})\n"
+    "c.flush()"
+)
+
+
+class Scripts:
+    def __init__(self, base):
+        self.base = base
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("TELEMETRY_", "AGENT_"))}
+        self.env = {**own, "TELEMETRY_BASE_DIR": str(base), "PYTHONPATH": str(ROOT)}
+
+    def __call__(self, name, *args, answer=None):
+        return self._run([str(ROOT / "scripts" / f"{name}.py"), *map(str, args)], answer)
+
+    def record(self):
+        """
+        Record one run.
+        """
+        self._run(["-c", _RECORD], None).check_returncode()
+
+    def _run(self, args, answer):
+        return subprocess.run(
+            [sys.executable, *args],
+            env=self.env,
+            cwd=self.base.parent,
+            input=answer,
+            stdin=None if answer is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def backups(self):
+        return sorted(self.base.glob("backups/*.sqlite"))
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    """
+    The scripts over a base directory that does not exist yet.
+    """
+    return Scripts(tmp_path / "base")
+
+
+def test_storage_and_database_are_set_up(scripts):
+    """
+    The first two steps of the README make everything, and may be repeated.
+    """
+    for name in ("setup_storage", "setup_database", "setup_storage", "setup_database"):
+        done = scripts(name)
+        assert done.returncode == 0, done.stderr
+        assert "[OK]" in done.stdout
+
+    made = {path.name for path in scripts.base.iterdir()}
+    assert {"raw", "db", "reports", "exports", "config", "logs", "backups", "README.md"} <= made
+    assert "CREATE TABLE" in (scripts.base / "config" / "schema.sql").read_text(encoding="utf-8")
+    assert scripts("check_db_integrity").returncode == 0
+
+
+def test_storage_that_cannot_be_made_is_1(scripts):
+    """
+    A file in the place of the base directory is a failure that says the way out.
+    """
+    scripts.base.write_text("x")
+    done = scripts("setup_storage")
+
+    assert done.returncode == 1
+    assert "[FAIL]" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_backups_are_kept_by_count(scripts):
+    """
+    --keep N leaves the newest N.
+    """
+    assert scripts("backup_database").returncode == 1
+    scripts.record()
+    for _ in range(3):
+        done = scripts("backup_database", "--keep", "2")
+        assert done.returncode == 0, done.stderr
+
+    assert len(scripts.backups()) == 2
+    assert "[OK] the backup is complete and verified" in done.stdout
+
+
+def test_restore_asks_for_yes(scripts):
+    """
+    --restore FILE changes nothing without the word, and with it keeps what was there.
+    """
+    scripts.record()
+    assert scripts("backup_telemetry_db", "--keep-days", "7").returncode == 0
+    (backup,) = scripts.backups()
+    elsewhere = scripts.base.parent / "copy.sqlite"
+    shutil.copy(backup, elsewhere)
+    scripts.record()
+
+    refused = scripts("backup_telemetry_db", "--restore", elsewhere, answer="no\n")
+    assert refused.returncode == 1
+    assert not list(scripts.base.glob("db/*before_restore*"))
+    done = scripts("backup_telemetry_db", "--restore", elsewhere, answer="yes\n")
+    assert done.returncode == 0, done.stderr
+    assert "2 runs are back" in done.stdout
+    assert list(scripts.base.glob("db/telemetry_before_restore_*.sqlite"))
+    missing = scripts("backup_telemetry_db", "--restore", "missing.sqlite", answer="yes\n")
+    assert missing.returncode == 1
+
+
+def test_a_damaged_database_is_found_and_recovered(scripts):
+    """
+    The runbook's way: check, recover, check again.
+    """
+    scripts.record()
+    database = scripts.base / "db" / "telemetry.sqlite"
+    for path in database.parent.iterdir():
+        path.write_bytes(b"no database at all" * 1000)
+
+    assert scripts("check_db_integrity").returncode == 1
+    assert scripts("recover_database", "--check-only").returncode == 1
+    assert database.read_bytes().startswith(b"no database")
+    done = scripts("recover_database")
+    assert done.returncode == 0, done.stderr
+    assert "1 runs are back" in done.stdout
+    assert scripts("check_db_integrity").returncode == 0
+    assert scripts("recover_database", "--force").returncode == 0
+    assert len(list(database.parent.glob("telemetry.corrupted.*.sqlite"))) == 2
