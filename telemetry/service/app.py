@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
 from telemetry.model.errors import JournalError, SinkError
-from telemetry.service.catalogue import OPERATIONS
+from telemetry.service.catalogue import OPERATIONS as DOCUMENTED
 from telemetry.service.logs import make_log
 from telemetry.service.middleware import guard
 from telemetry.service.problems import Problem, respond, unavailable
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.service.operations import Operation
 
+#: Every operation, those that describe the others too.
+OPERATIONS = (*DOCUMENTED, *pages.OPERATIONS)
 #: Time to deliver what is in the journal, when the service ends.
 CLOSE_TIMEOUT_S = 10.0
 
@@ -147,7 +149,7 @@ def create_app(config: TelemetryConfig, *, log: Optional[FilteringBoundLogger] =
         lifespan=lifespan,
     )
     app.state.service = service
-    app.router.routes.extend(resources(service, [*OPERATIONS, *pages.OPERATIONS]))
+    app.router.routes.extend(resources(service, OPERATIONS))
     app.add_middleware(guard, service=service)
     app.router.default = _not_found
     return app

@@ -57,6 +57,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/readyz"): _OPEN,
     ("GET", "/metrics"): _READ,
     ("GET", "/openapi.json"): _READ,
+    ("GET", "/docs"): _READ,
+    ("GET", "/redoc"): _READ,
     ("POST", "/api/v1/runs"): _INGEST,
     ("POST", "/api/v1/runs/batch"): _INGEST_MANY,
     ("POST", "/api/v1/records"): _INGEST_MANY,
