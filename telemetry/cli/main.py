@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "stale": "telemetry.cli.stale",
     "serve": "telemetry.cli.serve",
     "import": "telemetry.cli.importing",
+    "gate": "telemetry.cli.gate",
     "token": "telemetry.cli.token",
     "posts": "telemetry.cli.posts",
     "init": "telemetry.cli.init",
