@@ -147,6 +147,8 @@ CREATE INDEX IF NOT EXISTS idx_runs_parent ON agent_runs (parent_run_id) WHERE p
 
 CREATE INDEX IF NOT EXISTS idx_runs_running ON agent_runs (created_at) WHERE status = 'running';
 
+CREATE INDEX IF NOT EXISTS idx_runs_unsuccessful ON agent_runs (created_at, status) WHERE status <> 'success' AND status <> 'running';
+
 CREATE INDEX IF NOT EXISTS idx_events_run ON run_events (run_id) WHERE event_id = '';
 
 CREATE INDEX IF NOT EXISTS idx_folds_deleted ON run_folds (event_id) WHERE deleted = 1;

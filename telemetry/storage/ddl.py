@@ -154,6 +154,9 @@ _INDEXES = {
     "idx_runs_parent": "agent_runs (parent_run_id) WHERE parent_run_id IS NOT NULL",
     # "the runs that are still open, newest first": the dead are looked for every few seconds
     "idx_runs_running": "agent_runs (created_at) WHERE status = 'running'",
+    # "the runs that did not succeed, newest first": few, so that most runs never touch it
+    "idx_runs_unsuccessful": "agent_runs (created_at, status)"
+    " WHERE status <> 'success' AND status <> 'running'",
     # "the events of a run whose key their writer did not know"
     "idx_events_run": "run_events (run_id) WHERE event_id = ''",
     # "whether a run was deleted", asked for the runs of late events

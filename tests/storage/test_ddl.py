@@ -113,6 +113,10 @@ def test_every_choice_is_taken(connection):
             "SELECT * FROM agent_runs WHERE status = 'running' ORDER BY created_at DESC",
             "idx_runs_running",
         ),
+        (
+            "SELECT * FROM agent_runs WHERE status = ? AND status <> 'success' AND status <> 'running' ORDER BY created_at DESC",
+            "idx_runs_unsuccessful",
+        ),
         ("SELECT * FROM run_events WHERE event_id = '' AND run_id = ?", "idx_events_run"),
         ("SELECT 1 FROM run_folds WHERE deleted = 1 LIMIT 1", "idx_folds_deleted"),
         ("SELECT * FROM run_events WHERE event_id = ?", "sqlite_autoindex_run_events_1"),

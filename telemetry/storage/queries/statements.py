@@ -7,6 +7,7 @@ columns come from the tables, never from a request.
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from sqlalchemy.dialects import sqlite
 from telemetry.model.run import Status
 from telemetry.storage.queries.filters import Operator
 from telemetry.storage.queries.orders import Leg
-from telemetry.storage.tables import METADATA, agent_runs, run_events
+from telemetry.storage.tables import METADATA, run_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +31,19 @@ if TYPE_CHECKING:
 
 #: Questions of different forms that are remembered; a client has a handful.
 _FORMS_REMEMBERED = 512
-_RUNNING = Status.RUNNING.value
-_IS_RUNNING = (Status.RUNNING.value,)
+_RUNNING, _SUCCESS = Status.RUNNING.value, Status.SUCCESS.value
 #: Named marks, which no count of values can exceed by much: see `filters.MAX_VALUES`.
 _DIALECT = sqlite.dialect(paramstyle="named")
+
+
+class Among(str, Enum):
+    """
+    Statuses that are rare among all runs, and have an index of their own.
+    """
+
+    ANY = ""
+    RUNNING = "status = running"
+    UNSUCCESSFUL = "neither running nor success"
 
 
 @attrs.frozen
@@ -45,8 +55,8 @@ class Claim:
     column: str
     operator: Operator
     value_count: int
-    #: The values are ``running`` alone.
-    is_running: bool
+    #: Which index has these values alone.
+    among: Among
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +79,17 @@ def claims_of(conditions: Sequence[Condition]) -> tuple[Claim, ...]:
     Return the conditions without their values.
     """
     return tuple(
-        Claim(one.column, one.operator, len(one.values), one.values == _IS_RUNNING)
-        for one in conditions
+        Claim(one.column, one.operator, len(one.values), _among(one)) for one in conditions
     )
+
+
+def _among(condition: Condition) -> Among:
+    if condition.column != "status" or condition.operator is not Operator.IS:
+        return Among.ANY
+    if condition.values == (_RUNNING,):
+        return Among.RUNNING
+    is_rare = not {_RUNNING, _SUCCESS}.intersection(condition.values)
+    return Among.UNSUCCESSFUL if is_rare else Among.ANY
 
 
 def bound(conditions: Sequence[Condition]) -> dict[str, SqlValue]:
@@ -135,15 +153,23 @@ def claim_on(table: FromClause, number: int, claim: Claim) -> ColumnElement[bool
     marks = [
         bindparam(_mark(number, place), type_=column.type) for place in range(claim.value_count)
     ]
-    if column is agent_runs.c.status and claim.is_running and claim.operator is Operator.IS:
-        # Written out, so that the index of the open runs is known to serve it. The mark stays
-        # bound, and means the same.
-        return column == literal_column(f"'{_RUNNING}'")
     if claim.operator is Operator.IS:
-        return column == marks[0] if len(marks) == 1 else column.in_(marks)
+        equal = column == marks[0] if len(marks) == 1 else column.in_(marks)
+        return and_(equal, *_known_of(table, claim.among))
     if claim.operator is Operator.IS_NOT:
         return column != marks[0] if len(marks) == 1 else column.not_in(marks)
     return _compared(column, claim.operator.value, marks[0])
+
+
+def _known_of(table: FromClause, among: Among) -> list[ColumnElement[bool]]:
+    """
+    Return what follows from a claim, written out as the partial index that serves it has it.
+    """
+    if among is Among.RUNNING:
+        return [table.c.status == literal_column(f"'{_RUNNING}'")]
+    if among is Among.UNSUCCESSFUL:
+        return [table.c.status != literal_column(f"'{word}'") for word in (_SUCCESS, _RUNNING)]
+    return []
 
 
 def _compared(one: Any, operator: str, other: Any) -> ColumnElement[bool]:

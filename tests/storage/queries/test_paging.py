@@ -138,6 +138,9 @@ def _fits(value, condition):
         ({"agent_name": "a", "job_type": "b"}, "-created_at", "_created"),
         ({"exclude_job_type": "test"}, "-created_at", "idx_runs_created_at"),
         ({"status": "running"}, "-created_at", "idx_runs_running"),
+        ({"status": "failed"}, "-created_at", "idx_runs_unsuccessful"),
+        ({"status": "failed,timeout"}, "-created_at", "idx_runs_unsuccessful"),
+        ({"status": "failed,success"}, "-created_at", "idx_runs_created_at"),
         ({"status": "running", "created_before": TIMES[0]}, "-created_at", "idx_runs_running"),
         (
             {"agent_name": "a", "status": "failed", "created_before": TIMES[0]},
