@@ -59,6 +59,17 @@ def read_all(sock):
     return b"".join(parts)
 
 
+def read_one(sock):
+    """
+    Return one answer, whose body is a JSON object.
+    """
+    sock.settimeout(TIME_LIMIT_S)
+    answer = b""
+    while not answer.endswith(b"}") and (part := sock.recv(65536)):
+        answer += part
+    return answer
+
+
 def status_of(answer):
     return int(answer.split(b" ", 2)[1]) if answer else 0
 

@@ -153,7 +153,7 @@ class Tokens:
         self.known: dict[bytes, Token] = {}
         self.is_asked_for = False
         self._path = os.fspath(self.file.path)
-        self._mark: object = None
+        self._mark: object = "not looked yet"
 
     def look(self) -> None:
         """

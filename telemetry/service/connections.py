@@ -8,6 +8,7 @@ when to come again once there are too many connections. All of that costs nothin
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Optional
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 << 10
 #: Connections beyond the limit that are still told so; more of them are dropped without a word.
 TOLD_CONNECTIONS = 100
+#: Whoever sends what is no HTTP hears so; a line in the log for each would only fill the disk.
+_logger = logging.getLogger("uvicorn.connections")
+_logger.setLevel(logging.ERROR)
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     408: b"HTTP/1.1 408 Request Timeout\r\n",
@@ -46,6 +50,7 @@ class GuardedProtocol(HttpToolsProtocol):
         Take a connection, unless there are too many.
         """
         super().connection_made(transport)
+        self.logger = _logger
         self._head_bytes = 0
         self._is_in_head = True
         #: Whether nothing more is listened to, while the last answer is given.

@@ -73,7 +73,7 @@ class TokenFile:
             stored = msgspec.json.decode(content, type=TokenList)
             for token in stored.tokens:
                 bytes.fromhex(token.salt)
-        except ValueError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise SettingsError(
                 f"the token file {self.path} must be one that `telemetry token` wrote (it is "
                 "damaged); restore it, or remove it and make the tokens anew",

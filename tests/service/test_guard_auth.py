@@ -16,7 +16,7 @@ from asgi_client import ask, echo
 
 from telemetry.config import TelemetryConfig
 from telemetry.model.errors import SettingsError
-from telemetry.service.app import OPERATIONS
+from telemetry.service.app import OPERATIONS, create_app
 from telemetry.service.auth import ROUTES, access_of, check_start
 from telemetry.service.middleware import Guard
 from telemetry.service.tokenfile import LastUsed, TokenFile
@@ -53,11 +53,15 @@ def path_of(template):
     return template.replace("{event_id}", "0192-ab").replace("{name}", "timeline")
 
 
-def test_each_operation_says_what_it_needs():
+def test_each_operation_says_what_it_needs(tmp_path):
     """
     Every route of the application stands in the table, and the table has no other.
     """
+    app = create_app(make_config(tmp_path))
+    app.state.service.close(0)
+
     assert {(each.method, each.path) for each in OPERATIONS} == ROUTES.keys()
+    assert {route.path for route in app.routes} == {path for _, path in ROUTES}
 
 
 def test_only_health_is_open():

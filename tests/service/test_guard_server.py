@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 import zstandard
-from guarded_service import read_all, running, slug_of, status_of
+from guarded_service import read_all, read_one, running, slug_of, status_of
 
 from telemetry.cli.main import invoke
 from telemetry.service.connections import MAX_HEAD_BYTES, TOLD_CONNECTIONS
@@ -107,9 +107,7 @@ def test_the_rest_of_a_refused_body_does_not_keep_a_connection(service):
         sock.sendall(
             b"POST /api/v1/runs HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9999\r\n\r\n"
         )
-        first = b""
-        while not first.endswith(b"}") and (part := sock.recv(65536)):
-            first += part
+        first = read_one(sock)
         while True:
             readable, _, _ = select.select([sock], [], [], 0.05)
             if readable:
@@ -171,9 +169,7 @@ def test_a_body_without_end_is_refused(service, path):
             sock.sendall(chunk)
             if select.select([sock], [], [], 0)[0]:
                 break
-        answer = b""
-        while not answer.endswith(b"}") and (part := sock.recv(65536)):
-            answer += part
+        answer = read_one(sock)
 
     assert (status_of(answer), slug_of(answer)) == (413, "body-too-large")
 
@@ -301,8 +297,10 @@ def test_a_socket_for_more_than_http_is_none(service):
     """
     An upgrade is not granted.
     """
-    upgrade = b"Connection: Upgrade, close\r\nUpgrade: websocket\r\n"
-    answer = service.send(b"GET /health HTTP/1.1\r\n" + HEAD + upgrade + b"\r\n")
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    with service.connect() as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\n" + HEAD + upgrade + b"\r\n")
+        answer = read_one(sock)
 
     assert status_of(answer) == 200
 
