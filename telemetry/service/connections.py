@@ -29,7 +29,6 @@ MAX_HEAD_BYTES = 64 << 10
 TOLD_CONNECTIONS = 100
 #: Whoever sends what is no HTTP hears so; a line in the log for each would only fill the disk.
 _logger = logging.getLogger("uvicorn.connections")
-_logger.setLevel(logging.ERROR)
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     408: b"HTTP/1.1 408 Request Timeout\r\n",
@@ -199,6 +198,7 @@ def protocol_for(config: TelemetryConfig) -> type[GuardedProtocol]:
     """
     Return the protocol with the limits of the settings, for uvicorn's ``http``.
     """
+    _logger.setLevel(logging.ERROR)
     limits = {
         "max_connections": config.api_max_connections,
         "head_timeout_s": config.api_request_timeout_s,
