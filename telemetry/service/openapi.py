@@ -94,7 +94,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         described["parameters"] = [{"$ref": f"{_REF}/parameters/{name}"} for name in parameters]
     if operation.body:
         described["requestBody"] = {
-            "required": True,
+            # No records at all are as good as none.
+            "required": operation.body != "Records",
             "content": {operation.body_type: _content(operation.body)},
         }
     described["responses"] = _responses(operation)
@@ -169,7 +170,7 @@ def _filter(parameter: Parameter) -> dict[str, Any]:
     elif column.kind is Kind.FLAG:
         schema = {"type": "boolean"}
     elif column.kind is Kind.TIME:
-        schema = {"type": "string", "format": "date-time"}
+        schema = _or_empty({"type": "string", "format": "date-time"})
     elif column.choices:
         choices = list(SPELLINGS) if column.kind is Kind.STATUS else list(column.choices)
         schema = {"type": "string", "enum": choices}
@@ -180,9 +181,16 @@ def _filter(parameter: Parameter) -> dict[str, Any]:
     return _query(parameter.name, parameter.doc, schema)
 
 
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what a parameter may be that is no condition where it is empty.
+    """
+    return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
+
+
 def _stats() -> dict[str, Any]:
     return {
-        name: _query(name, words, {"type": "string", "format": "date"})
+        name: _query(name, words, _or_empty({"type": "string", "format": "date"}))
         for name, words in STATS_PARAMETERS.items()
         if name not in PARAMETERS
     }

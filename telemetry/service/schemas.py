@@ -47,8 +47,10 @@ def _value(column: Column) -> Schema:
 
 
 def _nullable(schema: Schema) -> Schema:
-    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, "type": [schema["type"], "null"], **enum}
+    # Two schemas, because many readers of a list of types forget the format beside it.
+    value = {name: said for name, said in schema.items() if name != "description"}
+    about = {name: schema[name] for name in schema.keys() - value.keys()}
+    return {"anyOf": [value, {"type": "null"}], **about}
 
 
 def _described(column: Column, schema: Schema) -> Schema:
@@ -99,7 +101,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _COUNTS: Schema = {"type": "object", "additionalProperties": _COUNT}
-_URL: Schema = {"type": ["string", "null"], "format": "uri"}
+_URL: Schema = {"anyOf": [{"type": "string", "format": "uri"}, {"type": "null"}]}
 
 
 def schemas() -> dict[str, Schema]:
