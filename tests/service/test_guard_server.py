@@ -132,9 +132,10 @@ def test_five_hundred_sockets_do_not_keep_health_waiting(service):
         b"POST /api/v1/runs HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n{",
     ]
     with ExitStack() as stack:
-        socks = [stack.enter_context(service.connect()) for _ in range(SOCKET_COUNT)]
-        for number, sock in enumerate(socks):
-            sock.sendall(begins[number % 3])
+        socks = []
+        for number in range(SOCKET_COUNT):
+            socks.append(stack.enter_context(service.connect()))
+            socks[-1].sendall(begins[number % 3])
         statuses = {service.get("/health")[0] for _ in range(20)}
         answers = [status_of(read_all(sock)) for sock in socks[:60]]
 
