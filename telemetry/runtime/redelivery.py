@@ -58,7 +58,10 @@ class _NoCursors:
     is_exact = False
 
     def load(self) -> Mapping[str, Cursor]:
-        return {}
+        """
+        Know none.
+        """
+        return {}  # pragma: no cover (no position is asked for)
 
     def commit(self, cursor: Cursor) -> None:
         """
@@ -113,8 +116,7 @@ class _Redelivery:
             return Redelivered(delivered_count=0, refused_count=0, left_count=len(letters))
         for letter in letters_of_file(aside):  # from a process that was killed
             self._dead.put_back(letter)
-        if self._dead.path.exists():
-            self._dead.path.replace(aside)
+        self._dead.path.replace(aside)
         kept = [letter for letter in letters if not wanted(letter)]
         chosen = [letter for letter in letters if wanted(letter)]
         left = [*kept, *self._deliver_all(chosen)]

@@ -75,24 +75,23 @@ def dial(places: list[Place], deadline: float) -> tuple[PlainSocket, Place]:
     Raises:
         OSError: None did.
     """
-    for number, place in enumerate(places, 1):
+    problem = OSError("the host must have an address")
+    for number, place in enumerate(places):
         connection = PlainSocket(place.family, place.kind, place.protocol)
         try:
-            left = deadline - time.monotonic()
-            share = left / (len(places) - number + 1)
+            share = (deadline - time.monotonic()) / (len(places) - number)
             connection.settimeout(max(share, _MIN_TIMEOUT_S))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.connect(place.address)
-        except OSError:
+        except OSError as error:
             connection.close()
-            if number == len(places):
-                raise
+            problem = error
         else:
             connection.until = deadline
             # A TLS handshake takes this as the limit for all of it.
             connection.settimeout(max(deadline - time.monotonic(), _MIN_TIMEOUT_S))
             return connection, place
-    raise OSError("the host must have an address")
+    raise problem
 
 
 def tls_context() -> ssl.SSLContext:

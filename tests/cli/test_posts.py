@@ -20,7 +20,7 @@ client = TelemetryClient()
 for number in range(3):
     with client.track_run("agent", "job", item_name=f"item-{number}"):
         pass
-client.flush(0.3)
+client.flush(60)
 """
 
 
@@ -31,21 +31,34 @@ def server():
 
 
 @pytest.fixture
-def record(telemetry):
+def begin(telemetry):
     """
-    Record three runs in a process that posts.
+    Start a process that records three runs, and waits until they are sent.
     """
+    started = []
 
-    def run(**env):
-        subprocess.run(
-            [sys.executable, "-c", AGENT],
-            env=telemetry.env(TELEMETRY_EXIT_TIMEOUT_S="0.3", **env),
-            check=True,
-            timeout=TIMEOUT_S,
-            capture_output=True,
+    def start(**env):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", AGENT],
+                env=telemetry.env(**env),
+                stderr=subprocess.DEVNULL,
+            )
         )
+        return started[-1]
 
-    return run
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def record(begin):
+    """
+    Record three runs that a server takes or refuses.
+    """
+    return lambda **env: begin(**env).wait(TIMEOUT_S)
 
 
 def answer(done, code):
@@ -58,7 +71,9 @@ def test_nothing_is_unsent_where_nothing_is_posted(telemetry):
     An empty directory is fine, and it is said that posting is off.
     """
     done = telemetry.ask("posts", "list")
+    plan = telemetry.ask("posts", "retry", "--all", "--dry-run")
 
+    assert "0 would be sent" in plan.stdout
     assert (done.returncode, "nothing is unsent" in done.stdout) == (0, True)
     assert "METRICS_API_URL is not set" in done.stderr
     assert answer(telemetry.ask("posts", "list", "--json"), 0) == {
@@ -68,13 +83,16 @@ def test_nothing_is_unsent_where_nothing_is_posted(telemetry):
     }
 
 
-def test_waiting_runs_are_listed_with_their_tries(telemetry, record, server):
+def test_waiting_runs_are_listed_with_their_tries(telemetry, begin, server):
     """
     A list sends nothing; a retry sends what waits.
     """
     server.will(then={"do": "answer", "status": 503, "headers": {"Retry-After": "3600"}})
     env = {"METRICS_API_URL": f"{server.url}/hook"}
-    record(**env)
+    process = begin(**env)
+    server.wait_for(1)
+    process.kill()
+    process.wait()
     before = len(server.seen())
     found = answer(telemetry.ask("posts", "list", "--json", **env), 0)
     assert len(server.seen()) == before
@@ -195,3 +213,42 @@ def test_a_look_at_the_runs_waits_for_no_server(telemetry, record, server):
     assert len(json.loads(done.stdout)["runs"]) == 3
     assert server.seen() == []
     assert server.connection_count == 0
+
+
+def test_damaged_letters_are_shown_by_their_record(telemetry):
+    """
+    What cannot be read is listed, and left alone.
+    """
+    dead = telemetry.base / "state" / "dead"
+    dead.mkdir(parents=True)
+    letter = {
+        "timestamp": "2026-11-22T12:00:00.000000Z",
+        "sink": "http_posts",
+        "error": "PermanentSinkError",
+        "reason": "422: no",
+        "id": "00000000000000aa-7",
+        "line": "{",
+    }
+    (dead / "http_posts.ndjson").write_text(json.dumps(letter) + "\n")
+    env = {"METRICS_API_URL": "http://127.0.0.1:9/"}
+    done = telemetry.ask("posts", "list", **env)
+
+    assert (done.returncode, "00000000000000aa-7" in done.stdout) == (1, True)
+    assert telemetry.ask("posts", "retry", "--all", **env).returncode == 0
+    assert telemetry.ask("posts", "list", **env).returncode == 1
+
+
+def test_what_only_waits_may_have_to_wait_on(telemetry, begin, server):
+    """
+    Exit code 4, and one line that says so.
+    """
+    server.will(then={"do": "answer", "status": 503, "headers": {"Retry-After": "3600"}})
+    env = {"METRICS_API_URL": server.url}
+    process = begin(**env)
+    server.wait_for(1)
+    process.kill()
+    process.wait()
+    (first, *_) = answer(telemetry.ask("posts", "list", "--json", **env), 0)["waiting"]
+    done = telemetry.ask("posts", "retry", first["run_id"], "--timeout", "0.1", **env)
+
+    assert (done.returncode, "tried again by whoever records" in done.stderr) == (4, True)

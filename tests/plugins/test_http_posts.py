@@ -26,7 +26,7 @@ from telemetry.runtime.deadletters import read_dead_letters
 from telemetry.sinks import Cursor
 from telemetry.storage.attempts import Attempt, Attempts
 from telemetry.testing import SinkConformance, sample_records
-from telemetry_plugins.http import finished
+from telemetry_plugins.http import finished, posts
 from telemetry_plugins.http.posts import PostsSink
 
 NOWHERE = Cursor("", 0)
@@ -61,7 +61,12 @@ def agent(config_environ, *arguments):
     }
     return subprocess.Popen(
         [sys.executable, "-c", AGENT, *map(str, arguments)],
-        env={**environ, "PYTHONPATH": _ROOT, **config_environ},
+        env={
+            **environ,
+            "PYTHONPATH": _ROOT,
+            "TELEMETRY_PLUGINS_DISABLED": "git_linker",
+            **config_environ,
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -271,7 +276,9 @@ def test_a_misbehaving_server_is_tried_until_it_takes_each_run(bad, server, make
     None is lost, none that it took is sent again, and the rows say how often each was tried.
     """
     server.will(bad, {"do": "answer"}, bad)
-    config = make_config(METRICS_API_URL=server.url, TELEMETRY_HTTP_TIMEOUT_S="0.3")
+    # Only a server that says nothing is worth waiting for the end of.
+    limit = "1" if bad["do"] in {"hang", "mute", "drip_head"} else "30"
+    config = make_config(METRICS_API_URL=server.url, TELEMETRY_HTTP_TIMEOUT_S=limit)
     client = TelemetryClient(config)
     for number in range(4):
         with client.track_run("agent", "job", item_name=f"run-{number}"):
@@ -293,7 +300,7 @@ def test_a_status_is_enough(bad, server, make_sink):
     A run whose 2xx has come is posted, whatever follows it.
     """
     server.will({"do": bad, "keeps": True})
-    sink = make_sink(timeout_s=0.3 if bad == "drip_body" else 5)
+    sink = make_sink(timeout_s=1 if bad == "drip_body" else 5)
     sink.write([whole(1, "ended")], NOWHERE)
     sink.write([whole(1, "ended")], NOWHERE)
 
@@ -447,7 +454,7 @@ def test_without_a_database_the_journal_is_searched(server, make_config):
     """
     The sink needs no other sink.
     """
-    config = make_config(METRICS_API_URL=server.url, TELEMETRY_PLUGINS_DISABLED="sqlite")
+    config = make_config(METRICS_API_URL=server.url, TELEMETRY_PLUGINS_DISABLED="sqlite,git_linker")
     first = TelemetryClient(config)
     run_id = first.start_run("agent", "job", product="p")
     event_id = first._runtime.find(run_id)
@@ -623,3 +630,67 @@ def test_a_paused_sink_says_so_once(server, make_config, hurried, capsys):
     assert said.count("METRICS_API_TOKEN") == 1
     assert TOKEN not in said
     assert len(server.kept()) == 1
+
+
+def test_a_child_process_posts_on_its_own(server, make_sink):
+    """
+    Over a connection of its own, and by what is written down.
+    """
+    sink = make_sink()
+    sink.write([whole(1, "ended")], NOWHERE)
+    sink.after_fork()
+    sink.write([whole(2, "ended", event_id="e-2")], NOWHERE)
+    server.seen()
+
+    assert server.kept() == ["e-1", "e-2"]
+    assert server.connection_count == 2
+
+
+def test_more_open_runs_than_are_remembered(server, make_sink, monkeypatch):
+    """
+    What is known of the oldest is asked for at its end.
+    """
+    monkeypatch.setattr(finished, "MAX_OPEN_RUNS", 1)
+    monkeypatch.setattr(posts, "MAX_REMEMBERED", 1)
+    desk = Desk()
+    desk.known["a"] = Fold()
+    desk.known["a"].apply(whole(1, "started", "running", event_id="a"))
+    sink = make_sink(desk)
+    sink.write(
+        [whole(n, "started", "running", event_id=key) for n, key in enumerate("ab", 1)], NOWHERE
+    )
+    for _ in range(2):
+        sink.write(
+            [run_line(n, "ended", event_id=key, status="failed") for n, key in enumerate("ab", 3)],
+            NOWHERE,
+        )
+
+    assert [(r.json()["event_id"], r.json()["agent_name"]) for r in server.seen()] == [
+        ("a", "agent"),
+        ("b", "agent"),
+    ]
+
+
+def test_a_run_that_ends_twice_in_a_batch_is_tried_once(server, make_sink):
+    """
+    Also where it is refused, and the batch comes again without the record that was buried.
+    """
+    server.will(then={"do": "answer", "status": 400})
+    sink = make_sink()
+    batch = [whole(1, "inferred", "cancelled"), whole(2, "ended", "failed")]
+    with pytest.raises(PermanentSinkError) as caught:
+        sink.write(batch, NOWHERE)
+    sink.write([record for record in batch if record.id not in caught.value.record_ids], NOWHERE)
+
+    (request,) = server.seen()
+    assert request.json()["status"] == "failed"
+
+
+def test_a_person_may_reopen_a_run(server, make_sink):
+    """
+    What runs again is not posted, though its end is in the batch.
+    """
+    reopened = run_line(3, "edited", status="running", base_status="success", force=True)
+    make_sink().write([whole(1, "started", "running"), whole(2, "ended"), reopened], NOWHERE)
+
+    assert server.seen() == []

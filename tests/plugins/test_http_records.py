@@ -54,7 +54,12 @@ def agent(config_environ, *arguments, **options):
     }
     return subprocess.Popen(
         [sys.executable, "-c", AGENT, *map(str, arguments)],
-        env={**environ, "PYTHONPATH": _ROOT, **config_environ},
+        env={
+            **environ,
+            "PYTHONPATH": _ROOT,
+            "TELEMETRY_PLUGINS_DISABLED": "git_linker",
+            **config_environ,
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -426,3 +431,17 @@ def test_nothing_is_imported_before_there_is_something_to_ship(make_config, run_
     )
 
     assert found == []
+
+
+def test_a_child_process_ships_on_its_own(server, sink):
+    """
+    Over a connection of its own.
+    """
+    server.will(then=AS_SERVICE)
+    records = sample_records(1)
+    sink.write(records[:3], NOWHERE)
+    sink.after_fork()
+    sink.write(records[3:], NOWHERE)
+
+    assert server.kept() == [record.id for record in records]
+    assert server.connection_count == 2

@@ -83,7 +83,7 @@ def test_a_status_counts_without_its_body(do, server):
     What the body lacks is said; the connection is not used again.
     """
     server.will({"do": do, "status": 202})
-    wire = Wire(server.url, Secret(), timeout_s=0.2 if do == "drip_body" else 5)
+    wire = Wire(server.url, Secret(), timeout_s=1 if do == "drip_body" else 5)
     answer = wire.exchange(Request())
 
     assert (answer.status, bool(answer.damage)) == (202, True)
@@ -194,9 +194,15 @@ def test_a_name_that_cannot_be_looked_up_is_an_outage(monkeypatch):
     So is one that no look-up understands.
     """
     wire = Wire(f"http://{'a' * 70}.example/", Secret(), timeout_s=5)
-
     with pytest.raises(TransientSinkError, match="must answer"):
         wire.exchange(LOOK)
+
+    def fail(*_, **__):
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", fail)
+    with pytest.raises(TransientSinkError, match="no such name"):
+        Wire("http://nowhere.example/", Secret(), timeout_s=5).exchange(LOOK)
 
 
 def test_a_look_up_that_hangs_is_left_behind(monkeypatch):
@@ -260,10 +266,13 @@ def test_a_certificate_of_an_own_authority_is_trusted(certificate, monkeypatch):
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with BadServer(certificate) as server:
-        server.will({"do": "answer", "status": 201}, {"do": "drip_head"})
+        created = {"do": "answer", "status": 201}
+        server.will(created, created, {"do": "drip_head"})
         wire = Wire(server.url, Secret(TOKEN), timeout_s=5)
-        assert wire.exchange(Request(body=b"x" * 100_000)).status == 201
-        wire.close()
+        wire.after_fork()
+        for _ in range(2):
+            assert wire.exchange(Request(body=b"x" * 100_000)).status == 201
+            wire.close()
         hasty = Wire(server.url, Secret(TOKEN), timeout_s=0.3)
         with pytest.raises(TransientSinkError):
             hasty.exchange(Request())
@@ -335,3 +344,45 @@ def test_a_child_leaves_the_connection_alone(server, wire):
 
     assert [request.body for request in server.seen()] == [b"parent", b"child", b"parent again"]
     assert server.connection_count == 2
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_an_outage():
+    """
+    It may be about to start again.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+        def hang_up():
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.close()
+
+        start_thread(hang_up, "rude")
+        with pytest.raises(TransientSinkError, match="must answer"):
+            Wire(url, Secret(), timeout_s=5).exchange(LOOK)
+
+
+def test_a_handshake_ends_at_the_deadline():
+    """
+    Also where the other side never says a word.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(TransientSinkError, match="must answer"):
+            Wire(url, Secret(), timeout_s=0.2).exchange(LOOK)
+
+
+def test_no_time_left_is_no_try(server):
+    """
+    A request whose time is over sends nothing more.
+    """
+    (place,) = Resolver().places("127.0.0.1", server.port, time.monotonic() + TIMEOUT_S)
+    connection, _ = dial([place], time.monotonic() + TIMEOUT_S)
+    connection.until = time.monotonic() - 1
+
+    with pytest.raises(TimeoutError, match="over in time"):
+        connection.sendall(b"x")
+    connection.close()
+    with pytest.raises(OSError, match="address"):
+        dial([], time.monotonic() + 1)

@@ -13,7 +13,9 @@ from telemetry.config import TelemetryConfig
 from telemetry.hookspecs import hookimpl
 from telemetry.model.errors import PausedSinkError, PermanentSinkError
 from telemetry.model.records import Change
+from telemetry.runtime import desk
 from telemetry.runtime.deadletters import read_dead_letters
+from telemetry.runtime.desk import WritingDesk
 from telemetry.runtime.follower import PROBE_S
 from telemetry.runtime.pacing import LINGER_S
 from telemetry.testing import MemorySink
@@ -205,3 +207,26 @@ def test_a_sink_may_let_a_burst_go_on(make_client):
 
     assert client.flush(TIMEOUT_S)
     assert len(sink.records) >= len(other.records) >= 4
+
+
+class Unreadable:
+    """
+    A journal whose files cannot be listed.
+    """
+
+    def segments(self):
+        raise OSError("no such directory")
+
+
+def test_what_cannot_be_read_is_not_known(tmp_path, make_client, monkeypatch):
+    """
+    Nor what is not found in time; nothing is raised.
+    """
+    assert WritingDesk(None, tmp_path / "none.sqlite", Unreadable()).recall("e").event_id == ""
+
+    sink = Sayer("sayer")
+    client = make_client(sink, plugins_disabled=("sqlite",))
+    run_id = client.start_run("agent", "job")
+    event_id = client._runtime.find(run_id)
+    monkeypatch.setattr(desk, "SEARCH_BUDGET_S", -1)
+    assert sink.desk.recall(event_id).event_id == ""

@@ -116,3 +116,17 @@ def test_a_full_disk_is_an_error(attempts, monkeypatch):
     with pytest.raises(OSError, match="free some space"):
         attempts.put(Attempt("a", count=2))
     assert attempts.of("a").count == 1
+
+
+def test_a_file_that_was_replaced_is_read_again(attempts, tmp_path):
+    """
+    Another process has shortened it in between.
+    """
+    attempts.put(Attempt("a", count=1))
+    replaced = attempts.path.with_name("new")
+    replaced.write_bytes(b'{"event_id":"b","count":7}\n')
+    replaced.replace(attempts.path)
+    attempts.put(Attempt("c", count=1))
+    attempts.refresh()
+
+    assert attempts.all() == {"b": Attempt("b", 7), "c": Attempt("c", 1)}

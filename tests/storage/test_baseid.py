@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -78,11 +79,17 @@ def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
     assert base_id(tmp_path) == base_id(tmp_path)
 
 
-def test_what_cannot_be_made_is_an_error(tmp_path):
+def test_what_cannot_be_made_is_an_error(tmp_path, monkeypatch):
     """
-    A file in the place of the directory is said, not hidden.
+    A file in the place of the directory, or a full disk, is said, not hidden.
     """
     (tmp_path / "state").write_text("")
-
     with pytest.raises(OSError, match="state"):
         base_id(tmp_path / "state")
+
+    def fill(path, content, scratch):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(baseid, "create_by_link", fill)
+    with pytest.raises(OSError, match="full"):
+        base_id(tmp_path / "other")
