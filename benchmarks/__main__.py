@@ -13,7 +13,17 @@ import sys
 
 import attrs
 
-NAMES = ("caller", "latency", "following", "startup", "memory", "service", "queries", "sink")
+NAMES = (
+    "caller",
+    "latency",
+    "following",
+    "startup",
+    "memory",
+    "exporting",
+    "service",
+    "queries",
+    "sink",
+)
 
 
 def main() -> int:

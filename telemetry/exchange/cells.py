@@ -34,13 +34,15 @@ _LATER = rf"(?<=[{_CUTS}])"
 _BEGINS = rf"(?=[{_PASSED}]*[{_SIGNS}])"
 _DANGER = re.compile(rf"\A{_FIRST}|{_LATER}{_BEGINS}")
 _GUARD = re.compile(rf"\A'{_FIRST}|{_LATER}'{_BEGINS}")
+#: What most texts are, seen at once: they begin with a letter or a digit and are never cut.
+_is_plain = re.compile(rf"[A-Za-z0-9][^{_CUTS}]*").fullmatch
 
 
 def guarded(text: str) -> str:
     """
     Return a text with a quote wherever a spreadsheet could begin a formula.
     """
-    return _DANGER.sub("'", text)
+    return text if _is_plain(text) else _DANGER.sub("'", text)
 
 
 def unguarded(text: str) -> str:
@@ -50,18 +52,19 @@ def unguarded(text: str) -> str:
     return _GUARD.sub("", text) if "'" in text else text
 
 
-def guarded_cell(value: Any) -> Any:
-    """
-    Return a cell: numbers as they are, texts guarded.
-    """
-    return guarded(value) if isinstance(value, str) else value
-
-
 def csv_text(rows: Iterable[Sequence[Any]], *, guarded: bool) -> str:
     """
     Return rows as CSV with a newline behind each; null is an empty cell.
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([guarded_cell(value) for value in row] if guarded else row for row in rows)
+    if guarded:
+        rows = (
+            [
+                cell if not isinstance(cell, str) or _is_plain(cell) else _DANGER.sub("'", cell)
+                for cell in row
+            ]
+            for row in rows
+        )
+    writer.writerows(rows)
     return buffer.getvalue()

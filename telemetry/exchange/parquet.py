@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from telemetry.storage.selection import Row, Snapshot
 
 #: Rows of one group: large enough to be read fast, small enough to be held.
-_ROWS_IN_A_GROUP = 20_000
+_ROWS_IN_A_GROUP = 8_192
 _TIME = pa.timestamp("us", tz="UTC")
 _TYPES = {Kind.COUNT: pa.int64(), Kind.FLAG: pa.bool_(), Kind.TIME: _TIME}
 
