@@ -44,7 +44,7 @@ def command() -> None:
 def _summary(session: Session, stats: dict[str, Any]) -> list[str]:
     screen = session.screen
     counted = []
-    for status, count in sorted(stats["status_counts"].items(), key=lambda item: -item[1]):
+    for status, count in sorted(stats["status_counts"].items(), key=_most_first):
         look = look_of({"status": status})
         counted.append(screen.style(f"{screen.sign(look.sign)} {count:,} {look.word}", look.style))
     total = screen.style(f"{stats['total_runs']:,} runs", "title")
@@ -55,10 +55,16 @@ def _summary(session: Session, stats: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
 def _agents(session: Session, stats: dict[str, Any]) -> list[str]:
     today = today_of(utc=session.utc) if session.screen.terminal else None
     rows = []
-    for name, agent in sorted(stats["agents"].items(), key=lambda item: -item[1]["runs"]):
+    for name, agent in sorted(
+        stats["agents"].items(), key=lambda item: (-item[1]["runs"], item[0])
+    ):
         ended = agent["runs"] - agent["running"]
         share = agent["successes"] / ended if ended else None
         rows.append(
