@@ -7,13 +7,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from telemetry.model.errors import TelemetryError
 from telemetry.model.fold import Fold
 from telemetry.runtime.deadletters import describe
 from telemetry.runtime.notices import notice
+from telemetry.storage.handles import Handle
 from telemetry.storage.rows import load_fold
 from telemetry.storage.sqlite import connect_read_only
 
@@ -36,7 +36,7 @@ class WritingDesk:
 
     def __init__(self, recorder: Recorder, db_path: Path, journal: Journal) -> None:
         self._recorder = recorder
-        self._db_path = db_path
+        self._handle = Handle(db_path, lambda: connect_read_only(db_path))
         self._journal = journal
 
     def record(
@@ -57,12 +57,16 @@ class WritingDesk:
         return fold
 
     def _stored(self, event_id: str) -> Fold:
-        try:
-            with closing(connect_read_only(self._db_path)) as connection:
+        # A fork waits for as long as the connection is open.
+        with self._handle.held():
+            try:
+                connection = self._handle.get()
                 connection.execute("BEGIN")  # the fold and its row as they stand together
                 return load_fold(connection, event_id)
-        except (TelemetryError, sqlite3.Error, OSError):
-            return Fold()  # a database that cannot be read is another sink's concern
+            except (TelemetryError, sqlite3.Error, OSError):
+                return Fold()  # a database that cannot be read is another sink's concern
+            finally:
+                self._handle.drop()
 
     def _search(self, event_id: str, fold: Fold) -> None:
         """

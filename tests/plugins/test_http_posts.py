@@ -28,6 +28,7 @@ from telemetry.storage.attempts import Attempt, Attempts
 from telemetry.testing import SinkConformance, sample_records
 from telemetry_plugins.http import finished, posts
 from telemetry_plugins.http.posts import PostsSink
+from telemetry_plugins.ndjson import NdjsonJournal
 
 NOWHERE = Cursor("", 0)
 TOKEN = "canary-0123456789"
@@ -694,3 +695,25 @@ def test_a_person_may_reopen_a_run(server, make_sink):
     make_sink().write([whole(1, "started", "running"), whole(2, "ended"), reopened], NOWHERE)
 
     assert server.seen() == []
+
+
+def test_a_backlog_of_weeks_is_posted_in_order(server, make_config, noon, hurried):
+    """
+    Day files are read from the first on; a server that fails now and then gets each run once.
+    """
+    config = make_config()
+    journal = NdjsonJournal(config.ndjson_dir)
+    for number in range(60):
+        second = noon + (number // 6) * 86_400
+        for change, status in (("started", "running"), ("ended", "success")):
+            record = whole(number % 60, change, status, event_id=f"e-{number}")
+            assert journal.append(record.line + b"\n", second)
+    journal.close()
+    away = {"do": "answer", "status": 503}
+    server.will(*[away if number % 7 == 3 else {"do": "answer"} for number in range(40)])
+    client = TelemetryClient(make_config(METRICS_API_URL=server.url))
+    assert client.catch_up(TIMEOUT_S)
+    client.close()
+
+    assert len(list(config.ndjson_dir.iterdir())) >= 10
+    assert server.kept() == [f"e-{number}" for number in range(60)]
