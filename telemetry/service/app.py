@@ -113,14 +113,52 @@ def _not_allowed(allowed: str) -> Problem:
     )
 
 
-def resources(service: Service, operations: Iterable[Operation]) -> list[Route]:
+class Application(FastAPI):
     """
-    Return a route for each path.
+    FastAPI without its layers: `guard` and the resources see to errors and to the end of a request.
+
+    A path without a value in it is one look into a dictionary; all others are the router's.
     """
-    paths: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method] = operation
-    return [Route(path, Resource(service, methods)) for path, methods in paths.items()]
+
+    def __init__(self, service: Service, operations: Iterable[Operation]) -> None:
+        super().__init__(
+            title="Telemetry",
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=_lifespan,
+        )
+        self.state.service = service
+        paths: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            paths.setdefault(operation.path, {})[operation.method] = operation
+        resources = {path: Resource(service, methods) for path, methods in paths.items()}
+        self.router.routes.extend(Route(path, one) for path, one in resources.items())
+        self.router.default = _not_found
+        self._plain = {path: one for path, one in resources.items() if "{" not in path}
+        self._guard = guard(self._dispatch, service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Answer a request, or live from startup to shutdown.
+        """
+        scope["app"] = self
+        await self._guard(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        resource = self._plain.get(scope["path"]) if scope["type"] == "http" else None
+        await (resource or self.router)(scope, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    service.start()
+    try:
+        yield
+    finally:
+        service.close(CLOSE_TIMEOUT_S)
 
 
 def create_app(config: TelemetryConfig, *, log: Optional[FilteringBoundLogger] = None) -> FastAPI:
@@ -130,29 +168,7 @@ def create_app(config: TelemetryConfig, *, log: Optional[FilteringBoundLogger] =
     Args:
         log: Where it says what it does; on standard error by default.
     """
-    service = Service(config, log or make_log(config.service_log_level))
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
-        try:
-            yield
-        finally:
-            service.close(CLOSE_TIMEOUT_S)
-
-    app = FastAPI(
-        title="Telemetry",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
-    app.state.service = service
-    app.router.routes.extend(resources(service, OPERATIONS))
-    app.add_middleware(guard, service=service)
-    app.router.default = _not_found
-    return app
+    return Application(Service(config, log or make_log(config.service_log_level)), OPERATIONS)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
