@@ -29,7 +29,7 @@ _DIRECTORY = "exports"
 
 @shares_options
 @click.command("export")
-@click.argument("format_name", metavar="FORMAT", required=False, type=click.Choice(FORMATS))
+@click.argument("format_name", metavar="[FORMAT]", required=False, type=click.Choice(FORMATS))
 @click.option(
     "-o",
     "--output",
