@@ -328,6 +328,8 @@ class Follower:
         while self._pass():
             if self._is_late() or (is_guest and not self.requests.is_open):
                 return
+            if self.leadership.is_asked_to_leave():
+                return
             if self._pace.pause_s and not self.requests.is_open:
                 self._pause(self._linger_s)
             epoch = self._shared.bell.look()
@@ -376,7 +378,7 @@ class Follower:
                 continue
             while self._step(segment):
                 has_moved = True
-                if self._is_late():
+                if self._is_late() or self.leadership.is_asked_to_leave():
                     return True
                 if self._position.offset(segment.id) >= segment.size:
                     break

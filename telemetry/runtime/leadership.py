@@ -69,6 +69,17 @@ class Leadership:
         except OSError:
             return True
 
+    def is_asked_to_leave(self) -> bool:
+        """
+        Return whether another process is preferred: a leader that has much to do looks in between.
+        """
+        if self._is_preferred or not self._leader.held:
+            return False
+        try:
+            return locked_by_another(self.path, _PREFERRED)
+        except OSError:
+            return False
+
     def _give_way(self) -> bool:
         """
         Leave the sink to the one that is preferred; True if that one is stuck.

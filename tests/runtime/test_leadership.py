@@ -117,3 +117,21 @@ def test_a_preferred_one_that_is_stuck_is_passed_by(tmp_path):
     assert not agent.is_leader
     agent.release()
     service.release()
+
+
+def test_a_busy_leader_is_told_to_leave(tmp_path):
+    """
+    Whoever leads finds out in the middle of its work that another process is preferred.
+    """
+    leader = Leadership(tmp_path, "s")
+    preferred = Leadership(tmp_path, "s", is_preferred=True)
+    assert leader.may_work()
+    assert not leader.is_asked_to_leave()
+    assert not preferred.may_work()
+
+    assert leader.is_asked_to_leave()
+    assert not preferred.is_asked_to_leave()
+    assert not leader.may_work()
+    assert preferred.may_work()
+    preferred.release()
+    leader.release()
