@@ -52,13 +52,14 @@ def command(source: Path, dry_run: bool) -> Exit:
 
 
 def _runtime(session: Session) -> Runtime:
+    from telemetry.cli.offline import offline
     from telemetry.runtime.runtime import shared_runtime
 
     if session.config.disabled:
         fail(
             "telemetry must be switched on to import (got TELEMETRY_DISABLED); unset it", Exit.USAGE
         )
-    runtime = shared_runtime(session.config)
+    runtime = shared_runtime(offline(session.config))
     if runtime.config.ndjson_dir != session.config.ndjson_dir:
         fail(
             f"the journal {session.config.ndjson_dir} must be writable to import into;"

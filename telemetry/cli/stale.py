@@ -112,9 +112,10 @@ def _client(session: Session) -> TelemetryClient:
             " see telemetry config base_dir, or make it with telemetry init",
             Exit.NOT_FOUND,
         )
+    from telemetry.cli.offline import offline
     from telemetry.client import TelemetryClient
 
-    return TelemetryClient(config)
+    return TelemetryClient(offline(config))
 
 
 def _found(
@@ -145,7 +146,7 @@ def _close(
     from telemetry.runtime.runtime import shared_runtime
     from telemetry.runtime.staleness import close_runs
 
-    close_runs(shared_runtime(session.config).recorder, found, Status(status))
+    close_runs(shared_runtime(client.config).recorder, found, Status(status))
     client.catch_up(CATCH_UP_TIMEOUT_S)
     if not session.as_json:
         screen = session.screen
