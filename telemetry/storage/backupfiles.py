@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -30,8 +31,8 @@ _NAMES = (
     re.compile(r"telemetry_backup_(\d{8})_(\d{6})(?:_\d+)?\.sqlite"),
     re.compile(r"telemetry\.backup\.(\d{8})(?:[._-]?(\d{6}))?\.sqlite"),
 )
-_SCRATCH = ".telemetry_backup_*.tmp*"
 _NOTES = "verified.json"
+_SCRATCH = (".telemetry_backup_*.tmp*", f".{_NOTES}.*")
 _ID_LENGTH = 12
 _SHORTEST_ID = 4
 
@@ -172,7 +173,7 @@ def sweep(directory: Path) -> None:
     """
     Remove what backups that were killed half-way have left; call it while no other is at work.
     """
-    for path in directory.glob(_SCRATCH):
+    for path in itertools.chain.from_iterable(map(directory.glob, _SCRATCH)):
         with contextlib.suppress(OSError):
             path.unlink()
 

@@ -9,7 +9,13 @@ import sqlite3
 
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
+from telemetry.storage.backup import contents, create, verify
+from telemetry.storage.backupfiles import list_backups, sweep
+from telemetry.storage.ddl import INDEX_NAMES
+from telemetry.storage.healing import heal
+from telemetry.storage.leftovers import sweep_database
 from telemetry.storage.recovery import check, differences, rebuild
+from telemetry.storage.restore import Wish, restore
 from telemetry.storage.segments import SegmentReader
 from telemetry_plugins import git_linker, sqlite
 from telemetry_plugins.ndjson import NdjsonJournal
@@ -175,4 +181,140 @@ class Recover(Drain):
         rebuild(config.db_path, NdjsonJournal(config.ndjson_dir))
 
 
-SCENARIOS = {"record": Record, "drain": Drain, "recover": Recover}
+class Backup(Recover):
+    """
+    A backup: copied, described, verified, named.
+    """
+
+    def run(self, directory, acknowledge):
+        """
+        Make one.
+        """
+        config = settings(directory, "auto")
+        create(config.db_path, config.backups_dir)
+
+    def check(self, directory, acknowledged):
+        """
+        Return what is wrong with the backups that are there, and with the next one.
+        """
+        config = settings(directory, "auto")
+        problems = []
+        for backup in list_backups(config.backups_dir):
+            verify(backup.path)
+        sweep(config.backups_dir)
+        create(config.db_path, config.backups_dir)
+        left = {path.name for path in config.backups_dir.iterdir()}
+        left -= {backup.path.name for backup in list_backups(config.backups_dir)}
+        problems += [f"{name} is left over" for name in left - {"verified.json"}]
+        return problems + super().check(directory, acknowledged)
+
+
+class Restore(Recover):
+    """
+    A backup in the place of a database that has more, and the journal replayed.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave a backup, and a database that has since been given another run.
+        """
+        super().prepare(directory)
+        config = settings(directory, "auto")
+        create(config.db_path, config.backups_dir)
+        client = TelemetryClient(config)
+        run_id = client.start_run("crash", "write", run_id="crash-800")
+        client.end_run(run_id, items_succeeded=800)
+        client.flush(FINISH_S)
+        client.close()
+
+    def run(self, directory, acknowledge):
+        """
+        Restore.
+        """
+        config = settings(directory, "auto")
+        (backup,) = list_backups(config.backups_dir)
+        restore(
+            config.db_path, NdjsonJournal(config.ndjson_dir), backup.path, self.wish_for(backup)
+        )
+
+    def wish_for(self, backup):
+        """
+        Return how far to replay: to the end.
+        """
+        return Wish()
+
+    def check(self, directory, acknowledged):
+        """
+        Return what is wrong; the run since the backup is there.
+        """
+        config = settings(directory, "auto")
+        sweep_database(config.db_path)
+        problems = super().check(directory, acknowledged)
+        return problems + self.outcome(in_database(config.db_path))
+
+    def outcome(self, found):
+        """
+        Return what the database lacks.
+        """
+        return [] if 800 in found else ["the run since the backup is lost"]
+
+
+class Undo(Restore):
+    """
+    A backup in the place of a database, and what came after it taken back.
+    """
+
+    def wish_for(self, backup):
+        """
+        Return how far to replay: to the time of the backup.
+        """
+        return Wish(until=contents(backup.path).created_at)
+
+    def outcome(self, found):
+        """
+        Nothing is wrong: the run counts, as before, or does not, as afterwards.
+        """
+        return []
+
+
+class Heal(Recover):
+    """
+    A database that lacks an index and a fold, repaired in place.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave a database that can be healed.
+        """
+        super().prepare(directory)
+        with contextlib.closing(sqlite3.connect(settings(directory, "auto").db_path)) as database:
+            database.execute(f"DROP INDEX {min(INDEX_NAMES)}")
+            database.execute("DELETE FROM run_folds WHERE rowid = 1")
+            database.execute("DELETE FROM run_rollups")
+            database.commit()
+
+    def run(self, directory, acknowledge):
+        """
+        Heal.
+        """
+        config = settings(directory, "auto")
+        heal(config.db_path, NdjsonJournal(config.ndjson_dir))
+
+    def check(self, directory, acknowledged):
+        """
+        Heal once more, and return what is wrong then.
+        """
+        config = settings(directory, "auto")
+        left = heal(config.db_path, NdjsonJournal(config.ndjson_dir)).left
+        return left + super().check(directory, acknowledged)
+
+
+SCENARIOS = {
+    "record": Record,
+    "drain": Drain,
+    "recover": Recover,
+    "backup": Backup,
+    "restore": Restore,
+    "undo": Undo,
+    "heal": Heal,
+}

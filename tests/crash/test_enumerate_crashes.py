@@ -11,7 +11,20 @@ MOST = int(os.environ.get("TELEMETRY_TEST_CRASH_POINTS", "5"))
 
 
 @pytest.mark.parametrize(
-    "scenario", ["create", "append", "reopen", "own", "record", "drain", "recover"]
+    "scenario",
+    [
+        "create",
+        "append",
+        "reopen",
+        "own",
+        "record",
+        "drain",
+        "recover",
+        "backup",
+        "restore",
+        "undo",
+        "heal",
+    ],
 )
 def test_no_system_call_is_a_bad_place_to_die(run_script, tracing, scenario):
     """
