@@ -80,7 +80,9 @@ class RunContext:
             return
         runtime = self._client._runtime  # noqa: SLF001 (one module, one face)
         try:
-            runtime.emitter.event(run.part_bytes, event_type, payload)
+            # Fetched, then called: Python 3.11 is quick at calling methods, which this is not.
+            event = runtime.emitter.event
+            event(run.part_bytes, event_type, payload)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
 

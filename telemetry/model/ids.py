@@ -21,72 +21,75 @@ MAX_RUN_ID_LENGTH = 255
 #: Longest name of an agent in a run id: with the stamp and the digits it stays a good one.
 MAX_NAME_LENGTH = 200
 _FORBIDDEN_IN_RUN_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
-_POOL_BYTES = 4096
 #: "000" to "999": to look three digits up costs a fifth of formatting them.
 THREE_DIGITS = tuple(map("%03d".__mod__, range(1000)))
+#: "00" to "ff", for the same reason.
+_TWO_HEX_DIGITS = tuple(map("%02x".__mod__, range(256)))
 MICROS = 1_000_000
-#: Above every count of milliseconds that a UUIDv7 can hold, so that `hex` writes all its digits.
-_ABOVE_MILLIS = 1 << 48
 
 
-class _Pool:
+#: A count and 8 hex digits.
+Drawn = tuple[str, str]
+#: What follows the time in UUIDv7s, up to the count: with dashes and without; then what is drawn.
+Pool = tuple[str, str, "Iterator[Drawn]"]
+
+
+class _Pools:
     """
-    Texts that are made ready many at a time, so that drawing one costs next to nothing.
+    Random texts that are made ready a thousand at a time, so that drawing costs next to nothing.
 
-    Any thread or signal handler may draw: a text is taken by advancing one iterator, which is
-    atomic. ``next(pool.texts, None) or pool.refill()`` draws one that was never drawn before.
+    Any thread or signal handler may draw: `pool` is replaced whole, and one is drawn by advancing
+    its iterator, which is atomic. From an exhausted pool, `refilled` goes on.
     """
 
-    __slots__ = ("_fill", "texts")
+    __slots__ = ("high", "pool")
 
-    def __init__(self, fill: Callable[[], Iterator[str]]) -> None:
-        self._fill = fill
-        self.texts: Iterator[str] = iter(())
+    def __init__(self) -> None:
+        self.pool: Pool
+        #: The first 32 bits of the last UUID, and their digits: the same for a minute.
+        self.high = (-1, "")
+        self.after_fork()
 
-    def refill(self) -> str:
+    def highest_digits(self, number: int) -> str:
+        """
+        Return the first eight digits of a UUID, and remember them.
+        """
+        digits = f"{number:08x}"
+        self.high = (number, digits)
+        return digits
+
+    def refilled(self) -> tuple[str, str, Drawn]:
         """
         Make texts ready, and return the first.
         """
-        texts = self._fill()
-        first = next(texts)
-        self.texts = texts
-        return first
+        digits = os.urandom(8).hex()
+        variant = "89ab"[int(digits[0], 16) & 3]
+        beginning = f"-7{digits[1:4]}-{variant}{digits[4:7]}-{digits[7:]}"
+        bare = beginning.replace("-", "")
+        ends = os.urandom(4 * len(THREE_DIGITS)).hex()
+        draws = zip(THREE_DIGITS, [ends[at : at + 8] for at in range(0, len(ends), 8)])
+        first = next(draws)
+        self.pool = beginning, bare, draws
+        return beginning, bare, first
 
     def after_fork(self) -> None:
         """
         Forget what the parent process will draw too.
         """
-        self.texts = iter(())
+        self.pool = ("", "", iter(()))
 
 
-def _uuid_tails() -> Iterator[str]:
-    """
-    Return what follows the time in UUIDv7s: 62 random bits for all of it, and a count at the end.
-    """
-    digits = os.urandom(8).hex()
-    variant = "89ab"[int(digits[0], 16) & 3]
-    beginning = f"-7{digits[1:4]}-{variant}{digits[4:7]}-{digits[7:]}"
-    return map(beginning.__add__, THREE_DIGITS)
+_pools = _Pools()
 
 
-def _run_id_tails() -> Iterator[str]:
-    digits = os.urandom(_POOL_BYTES).hex()
-    return iter([digits[i : i + 8] for i in range(0, len(digits), 8)])
-
-
-_uuid_pool = _Pool(_uuid_tails)
-_run_id_pool = _Pool(_run_id_tails)
-
-
-def forget_pools() -> None:
+def forget_drawn() -> None:
     """
     Draw anew in a child process; called after a fork.
     """
-    _uuid_pool.after_fork()
-    _run_id_pool.after_fork()
+    _pools.after_fork()
 
 
-os.register_at_fork(after_in_child=forget_pools) if hasattr(os, "register_at_fork") else None
+os.register_at_fork(after_in_child=forget_drawn) if hasattr(os, "register_at_fork") else None
 
 
 def new_writer() -> str:
@@ -96,28 +99,40 @@ def new_writer() -> str:
     return os.urandom(8).hex()
 
 
-def new_event_id(now_us: int) -> str:
+def new_ids(now_us: int, stamp: str, agent_name: str) -> tuple[str, str, str]:
     """
-    Return a run's key: a UUIDv7 of that time.
+    Return a run's key, the trace it begins, and its run id.
+
+    The key is a UUIDv7 of that time, the trace the same without dashes. The run id is as the
+    original's readers know it: stamp, agent, 8 hex digits.
 
     Args:
         now_us: Microseconds since the epoch.
-    """
-    # "0x1", then twelve digits.
-    digits = hex(now_us // 1000 + _ABOVE_MILLIS)
-    tail = next(_uuid_pool.texts, None) or _uuid_pool.refill()
-    return f"{digits[3:11]}-{digits[11:]}{tail}"
-
-
-def new_run_id(agent_name: str, stamp: str) -> str:
-    """
-    Return a run id as the original's readers know it: stamp, agent, 8 hex digits.
-
-    Args:
         stamp: The second, "20261122T004217".
     """
-    tail = next(_run_id_pool.texts, None) or _run_id_pool.refill()
-    return f"{stamp}Z-{agent_name}-{tail}"
+    beginning, bare, draws = _pools.pool
+    drawn = next(draws, None)
+    if drawn is None:
+        beginning, bare, drawn = _pools.refilled()
+    count, end = drawn
+    millis = now_us // 1000
+    number, high = _pools.high
+    if millis >> 16 != number:
+        high = _pools.highest_digits(millis >> 16)
+    millis &= 0xFFFF
+    low = _TWO_HEX_DIGITS[millis >> 8] + _TWO_HEX_DIGITS[millis & 0xFF]
+    return (
+        f"{high}-{low}{beginning}{count}",
+        f"{high}{low}{bare}{count}",
+        f"{stamp}Z-{agent_name}-{end}",
+    )
+
+
+def new_event_id(now_us: int) -> str:
+    """
+    Return a run's key alone.
+    """
+    return new_ids(now_us, "", "")[0]
 
 
 def name_in_run_id(agent_name: str) -> str:

@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 
 from telemetry.model.codec import escape_marker
-from telemetry.model.ids import MICROS, THREE_DIGITS, Clock, forget_pools, new_writer
+from telemetry.model.ids import MICROS, THREE_DIGITS, Clock, forget_drawn, new_writer
 from telemetry.model.records import FORMAT_VERSION, Change, RecordType
 from telemetry.runtime.forkmark import fork_mark
 
@@ -77,7 +77,7 @@ class Emitter:
         """
         Become another writer; called in a child process, and once at the beginning.
         """
-        forget_pools()
+        forget_drawn()
         self.pid = os.getpid()
         #: Item 0 tells whether this is still the process that the writer stands for.
         self.mark = fork_mark()

@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-from telemetry.model.ids import name_in_run_id, new_event_id, new_run_id
+from telemetry.model.ids import name_in_run_id, new_ids
 from telemetry.model.outcomes import Outcome
 from telemetry.model.records import Change
 from telemetry.model.run import (
@@ -106,7 +106,7 @@ class Recorder:
             self._emitter.after_fork()
         self.after_fork()
 
-    def _compile_start(self) -> Start:
+    def _compile_start(self) -> Start:  # noqa: C901 (a call costs more than a branch)
         emitter, openings = self._emitter, self._openings
         mark, number, append, refused = (
             emitter.mark,
@@ -147,13 +147,14 @@ class Recorder:
             parent = nested
             if parent[0] != parent_run_id:
                 parent = nested = _nested_in(parent_run_id)
-            event_id = new_event_id(now)
-            trace_id = trace_id or event_id.replace("-", "")
+            event_id, new_trace_id, new_run_id = new_ids(now, stamp, name)
+            if not trace_id:
+                trace_id = new_trace_id
             if is_plain and not run_id:
-                run_id = new_run_id(name, stamp)
+                run_id = new_run_id
                 part = f'","event_id":"{event_id}","run_id":"{run_id}"'
             else:
-                run_id = run_id or new_run_id(name, stamp)
+                run_id = run_id or new_run_id
                 part = identity(event_id, run_id)
             said = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"{parent[1]}'
             run = open_run(event_id, run_id, trace_id, part, said, now, monotonic_ns())

@@ -139,7 +139,7 @@ class Runtime:
         Return a run that nothing is known of, for an agent whose start could not be recorded.
         """
         now, _, stamp, _ = self.emitter.clock.read()
-        run_id = f"error-{ids.new_run_id(ids.name_in_run_id(agent_name), stamp)}"
+        run_id = f"error-{ids.new_ids(now, stamp, ids.name_in_run_id(agent_name))[2]}"
         return open_run("", run_id, "", identity("", run_id), "", now, 0)
 
     def notice(self, key: str, message: str) -> None:

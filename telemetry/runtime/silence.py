@@ -66,9 +66,9 @@ class SilentRecorder:
         Return a run with ids of the usual form.
         """
         now, _, stamp, _ = self._clock.read()
-        event_id = ids.new_event_id(now)
-        run_id = run_id or ids.new_run_id(_name(agent_name), stamp)
-        return open_run(event_id, run_id, trace_id or event_id.replace("-", ""), "", "", now, 0)
+        event_id, own_trace_id, new_run_id = ids.new_ids(now, stamp, _name(agent_name))
+        run_id, trace_id = run_id or new_run_id, trace_id or own_trace_id
+        return open_run(event_id, run_id, trace_id, "", "", now, 0)
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
         """

@@ -15,7 +15,7 @@ from telemetry.model.ids import (
     Clock,
     name_in_run_id,
     new_event_id,
-    new_run_id,
+    new_ids,
     new_writer,
     run_id_problem,
 )
@@ -68,7 +68,7 @@ def test_each_pool_draws_its_random_bits():
     """
     drawn = set()
     for _ in range(200):
-        ids.forget_pools()
+        ids.forget_drawn()
         drawn.add(new_event_id(NOW_US)[19:])
 
     assert len(drawn) == 200
@@ -79,9 +79,19 @@ def test_a_run_id_is_readable():
     """
     A run's name is its second, its agent and eight hex digits.
     """
-    name = new_run_id("my agent", "20261122T004217")
+    _, _, run_id = new_ids(NOW_US, "20261122T004217", "my agent")
 
-    assert re.fullmatch("20261122T004217Z-my agent-[0-9a-f]{8}", name)
+    assert re.fullmatch("20261122T004217Z-my agent-[0-9a-f]{8}", run_id)
+
+
+def test_a_trace_is_its_first_run():
+    """
+    The trace that a run begins is its key without dashes; no two run ids end alike.
+    """
+    drawn = [new_ids(NOW_US, "", "") for _ in range(2500)]
+
+    assert all(trace_id == event_id.replace("-", "") for event_id, trace_id, _ in drawn)
+    assert len({run_id for _, _, run_id in drawn}) == len(drawn)
 
 
 def test_a_child_process_draws_anew():
@@ -111,7 +121,7 @@ def test_forgetting_the_pools_changes_nothing_else():
     """
     Pools that were forgotten are filled again.
     """
-    ids.forget_pools()
+    ids.forget_drawn()
 
     assert new_event_id(NOW_US) != new_event_id(NOW_US)
 
