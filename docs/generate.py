@@ -127,6 +127,74 @@ def exits() -> str:
     return table(("Code", "Meaning"), [(str(int(code)), words) for code, words in MEANINGS.items()])
 
 
+def operations() -> str:
+    """
+    Name each operation of the service, and the scope that it needs.
+    """
+    from telemetry.service.auth import ROUTES
+    from telemetry.service.catalogue import OPERATIONS
+
+    rows = []
+    for one in OPERATIONS:
+        scope = ROUTES[one.method, one.path].scope
+        rows.append((f"`{one.method} {one.path}`", scope or "none", one.summary))
+    return table(("Operation", "Scope", "Meaning"), rows)
+
+
+def body_fields() -> str:
+    """
+    Say of each field whether it may be handed over and corrected, and what it takes.
+    """
+    from telemetry.service.bodies import PATCHABLE, POSTED, REQUIRED
+
+    def rule(column: Any) -> str:
+        if column.choices:
+            return ", ".join(f"`{choice}`" for choice in column.choices)
+        if column.max_length:
+            return f"text, at most {column.max_length} characters"
+        return {"count": "integer >= 0", "json": "object", "flag": "true or false"}.get(
+            column.kind.value, column.kind.value
+        )
+
+    rows = [
+        (
+            f"`{name}`",
+            "required" if name in REQUIRED else "yes",
+            "yes" if name in PATCHABLE else "",
+            rule(column),
+        )
+        for name, column in POSTED.items()
+    ]
+    return table(("Field", "POST", "PATCH", "Takes"), rows)
+
+
+def filters() -> str:
+    """
+    Describe the conditions of a list of runs.
+    """
+    from telemetry.storage.queries import PARAMETERS
+
+    by_column: dict[str, list[str]] = {}
+    for name, one in PARAMETERS.items():
+        by_column.setdefault(one.column.name, []).append(f"`{name}`")
+    rows = [(", ".join(names), PARAMETERS[_bare(names[0])].doc) for names in by_column.values()]
+    return table(("Parameters", "The first of them"), rows)
+
+
+def _bare(name: str) -> str:
+    return name.strip("`")
+
+
+def stats_filters() -> str:
+    """
+    Describe the conditions of statistics.
+    """
+    from telemetry.storage.queries import STATS_PARAMETERS
+
+    rows = [(f"`{name}`", words) for name, words in STATS_PARAMETERS.items()]
+    return table(("Parameter", "Meaning"), rows)
+
+
 def schema_sql() -> str:
     """
     Return the statements that make an empty database.
@@ -200,12 +268,16 @@ def _options(context: click.Context) -> list[tuple[str, str]]:
 
 
 PIECES: Mapping[str, Callable[[], str]] = {
+    "body_fields": body_fields,
     "commands": commands,
     "exits": exits,
     "fields": fields,
+    "filters": filters,
+    "operations": operations,
     "payloads": payloads,
     "retired": retired,
     "settings": settings,
+    "stats_filters": stats_filters,
 }
 
 
