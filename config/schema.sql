@@ -95,6 +95,7 @@ CREATE TABLE IF NOT EXISTS run_rollups (
     period TEXT NOT NULL,
     agent_name TEXT NOT NULL,
     job_type TEXT NOT NULL,
+    part INTEGER NOT NULL,
     running_count INTEGER NOT NULL,
     success_count INTEGER NOT NULL,
     failed_count INTEGER NOT NULL,
@@ -112,7 +113,7 @@ CREATE TABLE IF NOT EXISTS run_rollups (
     duration_ms_low INTEGER NOT NULL,
     duration_ms_high INTEGER NOT NULL,
     durations_json TEXT NOT NULL,
-    PRIMARY KEY (span, period, agent_name, job_type)
+    PRIMARY KEY (span, period, agent_name, job_type, part)
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS cursors (

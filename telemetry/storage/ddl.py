@@ -55,7 +55,8 @@ def column_ddl(column: Column) -> str:
 
 RUN_COLUMNS = tuple(COLUMNS)
 
-#: What one roll-up is of. A span of ``all`` has one period, the empty text.
+#: What one roll-up is of. A span of ``all`` has one period, the empty text. Its rows, told apart by
+#: ``part``, are added up: a batch adds a row, and when they are many they are made one.
 ROLLUP_KEYS = ("span", "period", "agent_name", "job_type")
 #: The column that counts the runs of each status.
 STATUS_COUNTS = {status.value: f"{status.value}_count" for status in Status}
@@ -118,8 +119,9 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS run_rollups (\n    "
     "span TEXT NOT NULL CHECK (span = 'day' OR span = 'month' OR span = 'all'),\n    "
     + "".join(f"{name} TEXT NOT NULL,\n    " for name in ROLLUP_KEYS[1:])
-    + "".join(f"{name} INTEGER NOT NULL,\n    " for name in ROLLUP_NUMBERS)
-    + f"durations_json TEXT NOT NULL,\n    PRIMARY KEY ({', '.join(ROLLUP_KEYS)})\n) WITHOUT ROWID",
+    + "".join(f"{name} INTEGER NOT NULL,\n    " for name in ("part", *ROLLUP_NUMBERS))
+    + "durations_json TEXT NOT NULL,\n    "
+    f"PRIMARY KEY ({', '.join(ROLLUP_KEYS)}, part)\n) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT NOT NULL,
     segment TEXT NOT NULL,

@@ -1,9 +1,10 @@
 """
 Roll-ups: counts and sums over runs, kept true by whoever changes `agent_runs`.
 
-A batch's changes are added up in memory and each roll-up is written once. What a run adds is a
-function of its row alone, so taking away what the old row added and adding what the new one does is
-exact, whatever happened to the run.
+A batch's changes are added up in memory, and each roll-up that they touch gets one row, whose
+numbers may be negative; only now and then are a roll-up's rows made one, for that means to read and
+write the whole of it. What a run adds is a function of its row alone, so taking away what the old
+row added and adding what the new one does is exact, whatever happened to the run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from telemetry.storage.sqlite import MalformedDatabaseError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: Span, period, agent and job type.
 Key = tuple[str, str, str, str]
@@ -35,17 +36,18 @@ _STATUS_PLACES = {status: place for place, status in enumerate(STATUS_COUNTS)}
 _SUM_PLACES = tuple((name, len(STATUS_COUNTS) + 2 * number) for number, name in enumerate(SUMMED))
 _NOTHING = (0,) * len(ROLLUP_NUMBERS)
 
-_NAMES = (*ROLLUP_KEYS, *ROLLUP_NUMBERS, "durations_json")
-_VALUES = _NAMES[len(ROLLUP_KEYS) :]
+_VALUES = (*ROLLUP_NUMBERS, "durations_json")
 _IS_THIS = " AND ".join(f"{name} = ?" for name in ROLLUP_KEYS)
+_LAST_PART_SQL = f"SELECT max(part) FROM run_rollups WHERE {_IS_THIS}"
 _READ_SQL = f"SELECT {', '.join(_VALUES)} FROM run_rollups WHERE {_IS_THIS}"
-_READ_ALL_SQL = f"SELECT {', '.join(_NAMES)} FROM run_rollups"
+_READ_ALL_SQL = f"SELECT {', '.join((*ROLLUP_KEYS, *_VALUES))} FROM run_rollups"
 _WRITE_SQL = (
-    f"INSERT INTO run_rollups ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
-    f" ON CONFLICT ({', '.join(ROLLUP_KEYS)}) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _VALUES)
+    f"INSERT INTO run_rollups ({', '.join((*ROLLUP_KEYS, 'part', *_VALUES))})"
+    f" VALUES ({', '.join('?' * (len(ROLLUP_KEYS) + 1 + len(_VALUES)))})"
 )
 _DELETE_SQL = f"DELETE FROM run_rollups WHERE {_IS_THIS}"
+#: Rows of one roll-up before they are made one.
+MAX_PARTS = 32
 _SOURCES_SQL = f"SELECT {', '.join(SOURCES)} FROM agent_runs"
 
 _encode = msgspec.json.Encoder().encode
@@ -57,11 +59,12 @@ class _Sums:
     What one roll-up holds, or what is to be added to it.
     """
 
-    __slots__ = ("durations", "numbers")
+    __slots__ = ("_values", "durations", "numbers")
 
     def __init__(self) -> None:
         self.numbers: list[int] = list(_NOTHING)
         self.durations: dict[int, int] = {}
+        self._values: tuple[Any, ...] = ()
 
     def __bool__(self) -> bool:
         return any(self.numbers) or any(self.durations.values())
@@ -85,8 +88,16 @@ class _Sums:
             self.durations[bucket] = self.durations.get(bucket, 0) + count
 
     def values(self) -> tuple[Any, ...]:
-        durations = {bucket: count for bucket, count in sorted(self.durations.items()) if count}
-        return (*self.numbers, _encode(durations).decode("ascii"))
+        """
+        Return them as a row has them, when nothing more is added.
+        """
+        if not self._values:
+            durations = {bucket: n for bucket, n in sorted(self.durations.items()) if n}
+            self._values = (*self.numbers, _encode(durations).decode("ascii"))
+        return self._values
+
+
+_NOTHING_VALUES = _Sums().values()
 
 
 class Tally:
@@ -112,17 +123,17 @@ class Tally:
         """
         Bring the stored roll-ups up to date, inside the caller's transaction.
         """
-        written, emptied = [], []
+        written = []
         for key, sums in self._by_key().items():
-            stored = connection.execute(_READ_SQL, key).fetchone()
-            if stored is not None:
-                sums.add(_restored(stored))
-            if sums:
-                written.append((*key, *sums.values()))
-            else:
-                emptied.append(key)
+            (last,) = connection.execute(_LAST_PART_SQL, key).fetchone()
+            part, added = (0 if last is None else last + 1), sums
+            if part >= MAX_PARTS:
+                stored = connection.execute(_READ_SQL, key).fetchall()
+                part, added = 0, _together([sums, *map(_restored, stored)])
+                connection.execute(_DELETE_SQL, key)
+            if added:
+                written.append((*key, part, *added.values()))
         connection.executemany(_WRITE_SQL, written)
-        connection.executemany(_DELETE_SQL, emptied)
 
     def totals(self) -> dict[Key, tuple[Any, ...]]:
         """
@@ -138,16 +149,24 @@ class Tally:
         sums.add_run(row, sign)
 
     def _by_key(self) -> dict[Key, _Sums]:
-        found: dict[Key, _Sums] = {}
+        found: dict[Key, list[_Sums]] = {}
         for (day, agent, job), change in self._by_day.items():
             if change:
                 for span, period in (("day", day), ("month", day[:_MONTH_LENGTH]), ("all", "")):
-                    key = (span, period, agent, job)
-                    sums = found.get(key)
-                    if sums is None:
-                        sums = found[key] = _Sums()
-                    sums.add(change)
-        return found
+                    found.setdefault((span, period, agent, job), []).append(change)
+        return {key: _together(changes) for key, changes in found.items()}
+
+
+def _together(several: Sequence[_Sums]) -> _Sums:
+    """
+    Return sums added up; a single one is itself, as nearly always where a batch is of one day.
+    """
+    if len(several) == 1:
+        return several[0]
+    total = _Sums()
+    for sums in several:
+        total.add(sums)
+    return total
 
 
 def recount(connection: sqlite3.Connection) -> None:
@@ -156,7 +175,7 @@ def recount(connection: sqlite3.Connection) -> None:
     """
     connection.execute("DELETE FROM run_rollups")
     connection.executemany(
-        _WRITE_SQL, ((*key, *values) for key, values in _counted(connection).totals().items())
+        _WRITE_SQL, ((*key, 0, *values) for key, values in _counted(connection).totals().items())
     )
 
 
@@ -165,9 +184,12 @@ def wrong_rollups(connection: sqlite3.Connection) -> Iterator[str]:
     Yield a description of each roll-up that is not what the runs' rows give.
     """
     expected = _counted(connection).totals()
+    found: dict[Key, _Sums] = {}
     for row in connection.execute(_READ_ALL_SQL):
-        key, values = row[: len(ROLLUP_KEYS)], row[len(ROLLUP_KEYS) :]
-        if expected.pop(key, None) != values:
+        sums = found.setdefault(row[: len(ROLLUP_KEYS)], _Sums())
+        sums.add(_restored(row[len(ROLLUP_KEYS) :]))
+    for key, sums in found.items():
+        if expected.pop(key, _NOTHING_VALUES) != sums.values():
             yield f"{_shown(key)} is not what its runs give"
     for key in expected:
         yield f"{_shown(key)} is missing"

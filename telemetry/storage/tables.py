@@ -84,6 +84,7 @@ run_rollups = Table(
     "run_rollups",
     METADATA,
     *(_text(name, key=True) for name in ROLLUP_KEYS),
+    Column("part", Integer, nullable=False, primary_key=True),
     *(Column(name, Integer, nullable=False) for name in ROLLUP_NUMBERS),
     _text("durations_json"),
 )

@@ -2,6 +2,7 @@
 Roll-ups are what grouping the runs gives, whatever happened to the runs.
 """
 
+import json
 import sqlite3
 from collections import Counter
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from telemetry.model.codec import decode_line, encode_line
 from telemetry.model.run import MAX_INTEGER, Status
+from telemetry.storage import rollups
 from telemetry.storage.ddl import ROLLUP_NUMBERS, STATUS_COUNTS, SUMMED, TABLES, schema_sql
 from telemetry.storage.durations import bucket_of
 from telemetry.storage.migrations import migrate
-from telemetry.storage.rollups import recount, wrong_rollups
+from telemetry.storage.rollups import MAX_PARTS, recount, wrong_rollups
 from telemetry.storage.rows import apply_all_but
 from telemetry.storage.sqlite import MalformedDatabaseError
 
@@ -105,21 +107,22 @@ def rolled_up(connection):
     for *key, text, numbers in (
         (*row[:5], dict(zip(ROLLUP_NUMBERS, row[5:]))) for row in connection.execute(sql)
     ):
-        found[tuple(key)] = (
-            {status: numbers[name] for status, name in STATUS_COUNTS.items()},
-            {name: numbers[f"{name}_low"] + (numbers[f"{name}_high"] << 32) for name in SUMMED},
-            {
-                int(pair.split(":")[0].strip('"')): int(pair.split(":")[1])
-                for pair in text[1:-1].split(",")
-                if pair
-            },
+        statuses, sums, durations = found.setdefault(tuple(key), (Counter(), Counter(), Counter()))
+        statuses.update({status: numbers[name] for status, name in STATUS_COUNTS.items()})
+        sums.update(
+            {name: numbers[f"{name}_low"] + (numbers[f"{name}_high"] << 32) for name in SUMMED}
         )
-    return found
+        durations.update({int(bucket): count for bucket, count in json.loads(text).items()})
+    return {
+        key: (dict(statuses), dict(sums), {b: count for b, count in durations.items() if count})
+        for key, (statuses, sums, durations) in found.items()
+        if any(statuses.values()) or any(sums.values()) or any(durations.values())
+    }
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
-@given(st.lists(st.lists(records(), max_size=8), max_size=6), st.booleans())
-def test_roll_ups_are_the_runs_grouped(batches, is_repeated):
+@given(st.lists(st.lists(records(), max_size=8), max_size=6), st.booleans(), st.integers(1, 4))
+def test_roll_ups_are_the_runs_grouped(batches, is_repeated, max_parts):
     """
     Roll-ups are what counting the runs gives, and nothing else.
 
@@ -127,6 +130,13 @@ def test_roll_ups_are_the_runs_grouped(batches, is_repeated):
     """
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(schema_sql())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "MAX_PARTS", max_parts)
+        _follow_and_compare(connection, batches, is_repeated=is_repeated)
+    connection.close()
+
+
+def _follow_and_compare(connection, batches, *, is_repeated):
     for batch in [*batches, *(batches if is_repeated else [])]:
         connection.execute("BEGIN IMMEDIATE")
         assert apply_all_but(connection, batch) == {}
@@ -134,10 +144,9 @@ def test_roll_ups_are_the_runs_grouped(batches, is_repeated):
 
         assert rolled_up(connection) == grouped(connection)
     assert list(wrong_rollups(connection)) == []
-    kept = connection.execute("SELECT * FROM run_rollups").fetchall()
+    kept = rolled_up(connection)
     recount(connection)
-    assert connection.execute("SELECT * FROM run_rollups").fetchall() == kept
-    connection.close()
+    assert rolled_up(connection) == kept
 
 
 def record(run, change="started", number=1, **body):
@@ -163,7 +172,7 @@ def write(connection, *batch):
 
 def test_each_is_written_once_a_batch(connection):
     """
-    A batch of many runs of one agent writes its three roll-ups once each.
+    A batch of many runs of one agent adds one row to each of its three roll-ups.
     """
     seen = []
     connection.set_trace_callback(seen.append)
@@ -177,6 +186,20 @@ def test_each_is_written_once_a_batch(connection):
 
     assert sum("INTO run_rollups" in sql for sql in seen) == 3
     assert sum("FROM run_rollups" in sql for sql in seen) == 3
+
+
+def test_many_rows_are_made_one(connection):
+    """
+    A roll-up never has more rows than it may, however many batches there were.
+    """
+    for number in range(100):
+        write(connection, record(str(number), agent_name="a", duration_ms=number))
+    counted = connection.execute(
+        "SELECT count(*), max(part) FROM run_rollups GROUP BY span, period, agent_name, job_type"
+    ).fetchall()
+
+    assert rolled_up(connection) == grouped(connection)
+    assert all(rows == last + 1 <= MAX_PARTS for rows, last in counted)
 
 
 def test_a_refused_record_is_not_counted(connection):
@@ -258,11 +281,8 @@ def test_a_damaged_roll_up_is_a_damaged_database(connection, text):
     (statement,) = (sql for sql in TABLES if "run_rollups" in sql)
     connection.execute("DROP TABLE run_rollups")
     connection.execute(statement.replace("durations_json TEXT NOT NULL", "durations_json TEXT"))
-    names = ["span", "period", "agent_name", "job_type", *ROLLUP_NUMBERS, "durations_json"]
-    connection.execute(
-        f"INSERT INTO run_rollups VALUES ({', '.join('?' * len(names))})",
-        ("all", "", "a", "", *(0 for _ in ROLLUP_NUMBERS), text),
-    )
+    row = ("all", "", "a", "", MAX_PARTS, *(0 for _ in ROLLUP_NUMBERS), text)
+    connection.execute(f"INSERT INTO run_rollups VALUES ({', '.join('?' * len(row))})", row)
 
     with pytest.raises(MalformedDatabaseError, match="must be as they were stored"):
         write(connection, record("2", agent_name="a"))

@@ -119,7 +119,9 @@ def _runs_on(connection: sqlite3.Connection, periods: Iterable[str]) -> int:
 def _places_sql(claims: tuple[Claim, ...]) -> str:
     columns: list[Any] = [_ROLLUPS[name] for name in _Place._fields]
     return sql_of(
-        select(*columns).where(
+        select(*columns)
+        .distinct()
+        .where(
             _ROLLUPS.span == bindparam("span"),
             _ROLLUPS.period >= bindparam("first"),
             _ROLLUPS.period <= bindparam("last"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from telemetry.storage.ddl import STATUS_COUNTS
 from telemetry.storage.queries.statements import bound, claim_on, claims_of, sql_of
@@ -29,6 +29,21 @@ _COLUMNS = run_rollups.c
 STATUSES = tuple(STATUS_COUNTS)
 
 
+def run_count() -> ColumnElement[Any]:
+    """
+    Return the expression for the runs of a roll-up.
+    """
+    first, *others = (_COLUMNS[name] for name in STATUS_COUNTS.values())
+    total: ColumnElement[Any] = first
+    for other in others:
+        total += other
+    return total
+
+
+#: Runs that were taken away again may have left rows that add up to nothing.
+_HAS_RUNS = func.sum(run_count()) > literal_column("0")
+
+
 class _Form(NamedTuple):
     """
     All that decides a statement but its conditions.
@@ -46,10 +61,11 @@ class _Form(NamedTuple):
             return select(_COLUMNS.durations_json)
         if self.what == "days":
             key = (_COLUMNS.period, _COLUMNS.agent_name)
-            return select(*key, func.sum(run_count())).group_by(*key).order_by(*key)
+            days = select(*key, func.sum(run_count())).group_by(*key).order_by(*key)
+            return days.having(_HAS_RUNS)
         keys: list[Any] = [_COLUMNS[name] for name in self.by]
         sums = [func.sum(_COLUMNS[part]) for name in self.names for part in _parts(name)]
-        return select(*keys, *sums).group_by(*keys)
+        return select(*keys, *sums).group_by(*keys).having(_HAS_RUNS)
 
 
 def added_up(
@@ -68,7 +84,7 @@ def added_up(
     """
     found: dict[tuple[str, ...], list[int]] = {}
     for row in _rows(connection, _Form("sums", by, names), filters, filters.stretches()):
-        key, numbers = tuple(row[: len(by)]), [int(number or 0) for number in row[len(by) :]]
+        key, numbers = tuple(row[: len(by)]), [int(number) for number in row[len(by) :]]
         so_far = found.get(key)
         found[key] = numbers if so_far is None else [a + b for a, b in zip(so_far, numbers)]
     return {key: _whole(names, found[key]) for key in sorted(found)}
@@ -90,18 +106,7 @@ def durations(connection: sqlite3.Connection, filters: StatsFilters) -> dict[int
     for (text,) in _rows(connection, _Form("durations"), filters, filters.stretches()):
         for bucket, count in read_durations(text).items():
             found[bucket] = found.get(bucket, 0) + count
-    return dict(sorted(found.items()))
-
-
-def run_count() -> ColumnElement[Any]:
-    """
-    Return the expression for the runs of a roll-up.
-    """
-    first, *others = (_COLUMNS[name] for name in STATUS_COUNTS.values())
-    total: ColumnElement[Any] = first
-    for other in others:
-        total += other
-    return total
+    return {bucket: count for bucket, count in sorted(found.items()) if count}
 
 
 def _rows(

@@ -11,6 +11,7 @@ import pytest
 from telemetry.model.run import MAX_INTEGER, Status
 from telemetry.storage.durations import RELATIVE_ERROR
 from telemetry.storage.queries import STATS, FilterError, StatsFilters, Store, extremes
+from telemetry.storage.rollups import SOURCES, Tally
 from telemetry.storage.sqlite import MalformedDatabaseError
 
 STATUSES = [status.value for status in Status]
@@ -242,6 +243,29 @@ def test_an_extreme_in_many_places(store, put, days):
     assert found["extremes_are_exact"] is False
     assert found["min_ms"] <= 100_000 <= found["max_ms"]
     assert sum(one["runs"] for one in found["bins"]) == days * 40
+
+
+def test_what_was_taken_away(store, put, db):
+    """
+    A group whose runs are gone is in no chart; one that counts no items still is.
+    """
+    put(run(1, duration_ms=5))
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        tally = Tally()
+        gone = {**dict.fromkeys(SOURCES, 0), "start_time": None, "agent_name": "ads"}
+        gone.update(job_type="crawl", status="failed")
+        tally.move({}, gone)
+        tally.write(connection)
+        assert len(ask(store, "items")["agents"]) == 2
+        tally = Tally()
+        tally.move(gone, {})
+        tally.write(connection)
+
+    assert [row["agent_name"] for row in ask(store, "items")["agents"]] == ["seo"]
+    assert store.metadata()["agent_names"] == ["seo"]
+    assert ask(store, "summary")["agents"] == 1
+    assert ask(store, "durations")["runs"] == 1
+    assert store.totals()["agents"] == {"seo": 1}
 
 
 @pytest.mark.usefixtures("some")
