@@ -54,8 +54,8 @@ class Candidate:
     What a source says of one run, ready to be recorded.
     """
 
+    #: One of the two keys may be empty, where the source does not say it.
     run_id: str
-    #: Empty where the source does not say it.
     event_id: str
     time: str
     rank: int
@@ -84,7 +84,7 @@ def candidate(found: FoundRun, clean: Clean) -> Candidate:
     if aside:
         fields["context_json"] = _with_aside(fields.get("context_json"), aside)
     return Candidate(
-        run_id=run_id or event_id,
+        run_id=run_id,
         event_id=event_id,
         time=time,
         rank=found.rank,

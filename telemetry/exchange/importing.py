@@ -49,6 +49,9 @@ _KEPT = frozenset({"created_at", "schema_version"})
 DELETED_HERE = "deleted here"
 DELETED_THERE = "deleted at the source"
 
+#: What the end of a run clears by leaving it out; a source with few columns must not.
+AT_END = ("end_time", "duration_ms", "error_summary", "error_details")
+
 Progress = Callable[[int, int], None]
 
 
@@ -205,12 +208,17 @@ class Import:
         event_id = event_id or derived_event_id(found.run_id)
         if self._is_left_out(event_id, rows, staging):
             return
-        fields = {
+        fields: dict[str, Any] = {
             name: value
             for name, value in found.fields.items()
             if name not in OWN_COLUMNS or name in _KEPT
         }
-        if not rows.has_run(event_id):
+        if rows.has_run(event_id):
+            here = rows.said(event_id, ("run_id", *AT_END))
+            # All records of a run name it alike, whatever else a source calls it.
+            found = attrs.evolve(found, run_id=here.pop("run_id", found.run_id))
+            fields = {**here, **fields}
+        else:
             fields = named(fields, found.time)
         line = self._run_line(event_id, found, fields)
         record = decode_line(line)
@@ -242,7 +250,7 @@ class Import:
             id=record_id("run", event_id, fields),
             timestamp=found.time,
             event_id=event_id,
-            run_id=found.run_id,
+            run_id=found.run_id or event_id,
             change=Change.RECORDED.value,
             body=fields,
         )

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from telemetry.model.records import Record, as_number
 from telemetry.storage.rows import load_fold
@@ -123,6 +124,16 @@ class Rows:
         sql = "SELECT event_id FROM agent_runs WHERE run_id = ? ORDER BY start_time DESC LIMIT 1"
         found = self._connection.execute(sql, (run_id,)).fetchone()
         return str(found[0]) if found else ""
+
+    def said(self, event_id: str, names: Sequence[str]) -> dict[str, Any]:
+        """
+        Return what a run's row says under some names, without what is null.
+        """
+        if self._connection is None:
+            return {}
+        sql = f"SELECT {', '.join(names)} FROM agent_runs WHERE event_id = ?"  # noqa: S608 (ours)
+        found = self._connection.execute(sql, (event_id,)).fetchone() or ()
+        return {name: value for name, value in zip(names, found) if value is not None}
 
     def would_change(self, record: Record) -> bool:
         """

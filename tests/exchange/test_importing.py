@@ -271,6 +271,25 @@ def test_an_export_of_this_base_is_known(base, other, tmp_path):
     assert base.line_count() == count
 
 
+def test_a_source_with_few_columns_takes_nothing_away(base, other, tmp_path):
+    """
+    What an export leaves out stays as it is here, also where it is the newest word on the run.
+    """
+    base.take(other)
+    before = base.run("run-b")
+    out = tmp_path / "few.csv"
+    out.write_text(
+        "event_id,status,updated_at,items_failed\n"
+        f"{before['event_id']},failed,2100-01-01T00:00:00Z,7\n"
+    )
+    report = base.take(out)
+
+    changed = {name for name, value in base.run("run-b").items() if value != before[name]}
+    assert what(report) == {"updated": 1}
+    assert changed == {"items_failed", "updated_at"}
+    assert what(base.take(out)) == {"known": 1}
+
+
 # Of the original system
 
 
