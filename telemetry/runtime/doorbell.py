@@ -22,7 +22,7 @@ class Doorbell:
     sets `is_rung` first and looks at `is_armed` after it. So one of them sees the other.
     """
 
-    __slots__ = ("_queue", "_start", "epoch", "is_armed", "is_rung", "last_rung")
+    __slots__ = ("_queue", "_start", "busy_until", "epoch", "is_armed", "is_rung", "last_rung")
 
     def __init__(self, start: Callable[[], None]) -> None:
         self._start = start
@@ -35,6 +35,8 @@ class Doorbell:
         self._queue: Optional[SimpleQueue[None]] = None
         self.epoch = 0
         self.last_rung = 0.0
+        #: Until then the process counts as recording, by `time.monotonic`, though nothing rings.
+        self.busy_until = 0.0
         self.is_armed = True
         self.is_rung = False
 
@@ -76,7 +78,7 @@ class Doorbell:
         Return for how long nothing has been recorded, as far as anybody has looked.
         """
         self.look()
-        return time.monotonic() - self.last_rung
+        return time.monotonic() - max(self.last_rung, self.busy_until)
 
     def attach(self, queue: SimpleQueue[None]) -> None:
         """

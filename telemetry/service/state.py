@@ -5,6 +5,7 @@ One running service: its parts, made once and wired together.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
@@ -36,6 +37,8 @@ READER_COUNT = 4
 #: While requests come one after the other, the followers leave them ten elevenths of the time: what
 #: is read waits for the followers anyway, and they work faster on more at once.
 MANNERS = attrs.evolve(SERVICE, pause_factor=10.0)
+#: After a batch the next one is expected for so long, before the followers work at full speed.
+BATCH_PAUSE_S = 0.25
 
 _Answer = TypeVar("_Answer")
 
@@ -79,6 +82,12 @@ class Service:
         done = self.runtime.close(timeout_s)
         self.store.close()
         return done
+
+    def begin_batch(self) -> None:
+        """
+        Say that there is much to do: more batches will follow, and the followers have time.
+        """
+        self.runtime.followers.bell.busy_until = time.monotonic() + BATCH_PAUSE_S
 
     async def read(self, ask: Callable[..., _Answer], *args: Any, **options: Any) -> _Answer:
         """

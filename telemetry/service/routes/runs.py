@@ -108,7 +108,9 @@ async def create_runs(service: Service, request: Request) -> Answer:
     """
     Record many runs; one that cannot be taken spoils nothing.
     """
-    items, errors = _read_many(service, await request.body())
+    body = await request.body()
+    service.begin_batch()
+    items, errors = _read_many(service, body)
     await post(service, [item for item in items if item is not None])
     return json_answer(_counts(items, errors))
 
