@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import msgspec
 
 from telemetry.model.errors import PausedSinkError, PermanentSinkError
-from telemetry.model.records import DECODE_ERRORS
+from telemetry.model.records import DECODE_ERRORS, RecordType
 from telemetry.runtime.notices import notice
 from telemetry.storage.baseid import HEADER, base_id
 from telemetry_plugins.http.answers import Answer, Request, Verdict
@@ -41,6 +41,7 @@ GZIP_LEVEL = 1
 LOOK_EVERY_S = 60.0
 _LOOK = Request(method="GET", path=HEALTH_PATH, is_repeatable=True)
 _GZIP = 16 + zlib.MAX_WBITS
+_UNDO = RecordType.UNDO.value
 #: What an address says that is none of a service's.
 _NO_SERVICE = frozenset({404, 405, 406, 410, 414, 421, 426, 431, 451})
 
@@ -115,9 +116,10 @@ class RecordsSink:
             PermanentSinkError: It refused some of them; it has the others.
             PausedSinkError: It does not let this process in, or is no telemetry service.
         """
-        waiting = batch
+        # What a person took back here is a matter of this journal alone.
+        waiting = [record for record in batch if record.record_type != _UNDO]
         if self._settled:
-            waiting = [record for record in batch if record.id not in self._settled]
+            waiting = [record for record in waiting if record.id not in self._settled]
         wire = self._open()
         if waiting and not self._is_shared(wire):
             pieces = parts(waiting)

@@ -20,6 +20,7 @@ from telemetry.model.errors import PausedSinkError, PermanentSinkError, Transien
 from telemetry.runtime.deadletters import read_dead_letters
 from telemetry.sinks import Cursor
 from telemetry.storage.baseid import base_id
+from telemetry.storage.undo import Ranges, decide
 from telemetry.testing import SinkConformance, sample_records
 from telemetry_plugins.http.records import RecordsSink, UnacceptableError, compressed, parts
 from telemetry_plugins.ndjson import NdjsonJournal
@@ -133,6 +134,17 @@ def test_lines_are_shipped_as_they_stand(server, sink):
     assert (first.path, first.headers["authorization"]) == ("/api/v1/records", f"Bearer {TOKEN}")
     assert server.connection_count == 1
     assert server.looks == ["/healthz"]
+
+
+def test_what_was_taken_back_here_is_not_shipped(server, sink):
+    """
+    A decision about this journal is no matter of the service, and no dead letter.
+    """
+    server.will(then=AS_SERVICE)
+    records = sample_records(1)
+    sink.write([*records, *decide(Ranges(), "")], NOWHERE)
+
+    assert server.seen()[0].body == b"".join(record.line + b"\n" for record in records)
 
 
 def test_long_batches_are_split():
