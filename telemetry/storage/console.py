@@ -162,6 +162,8 @@ def _prepared(db_path: Path, sql: str, timeout_s: float) -> Iterator[sqlite3.Con
             yield connection
         except (sqlite3.Error, sqlite3.Warning) as error:
             connection.set_progress_handler(None, 0)
+            # What is asked from here on is our own. Before Python 3.11 None forbids everything.
+            connection.set_authorizer(lambda *_: sqlite3.SQLITE_OK)
             _explain_error(connection, sql, error, denied, timeout_s, deadline)
             raise
 
@@ -253,8 +255,6 @@ def _nearest(connection: sqlite3.Connection, sql: str, kind: str, name: str) -> 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     sql = "SELECT name FROM pragma_table_info(?)"
-    # The authorizer is asked about the names too.
-    connection.set_authorizer(None)
     return {
         name: [column for (column,) in connection.execute(sql, (name,))]
         for (name,) in names
@@ -266,7 +266,6 @@ def _faster(connection: sqlite3.Connection, sql: str) -> str:
     """
     Say which index would help a statement, by the tables that its plan reads whole.
     """
-    connection.set_authorizer(None)
     try:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
     except (sqlite3.Error, sqlite3.Warning):

@@ -24,6 +24,12 @@ def old(tmp_path):
     return tmp_path / "old"
 
 
+def other_database(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE x (a)")
+    connection.close()
+
+
 def test_an_import_says_what_came(telemetry, old):
     """
     The answer counts what is new, known and refused, with the reason and the first place.
@@ -68,7 +74,7 @@ def test_a_sound_import_ends_with_0(telemetry, tmp_path):
         (lambda path: None, 3, "name a base directory"),
         (lambda path: path.mkdir(), 2, "got neither"),
         (lambda path: path.write_text("hello"), 2, "none that is known"),
-        (lambda path: sqlite3.connect(path).execute("CREATE TABLE x (a)").close(), 2, "agent_runs"),
+        (lambda path: other_database(path), 2, "agent_runs"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xaa" * 5000), 5, "database"),
     ],
 )
