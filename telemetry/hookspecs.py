@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from telemetry.config import TelemetryConfig
+    from telemetry.health import Check
     from telemetry.logs import Processor
     from telemetry.model.records import Record
     from telemetry.model.run import Run
@@ -79,6 +80,20 @@ def telemetry_register_commands() -> Iterable[click.Command]:
     Return commands that join the ``telemetry`` command line.
 
     Called when the command line starts. An exception is one line on standard error.
+    """
+
+
+@hookspec
+def telemetry_register_health_checks(config: TelemetryConfig) -> Iterable[Check]:
+    """
+    Return checks that ``telemetry health`` and ``telemetry doctor`` make besides their own.
+
+    Called when one of the two is. Each check is called alone, reads and changes nothing, and ends
+    within a few seconds; one that raises is a finding of its own. An exception here is one warning
+    and a line in ``telemetry plugins``.
+
+    Args:
+        config: Process-wide settings; ``config.section()`` has the plugin's own.
     """
 
 

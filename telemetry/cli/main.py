@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "telemetry.cli.init",
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",
+    "health": "telemetry.cli.health",
     "backup": "telemetry.cli.backup",
     "check": "telemetry.cli.check",
     "recover": "telemetry.cli.recover",

@@ -27,6 +27,7 @@ from telemetry.runtime.notices import notice, suppressed
 from telemetry.runtime.returns import (
     NoJournal,
     Unique,
+    check_name,
     command_name,
     found_fields,
     journals,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import click
 
     from telemetry.config import TelemetryConfig
+    from telemetry.health import Check
     from telemetry.logs import Processor
     from telemetry.runtime.observers import Heard
     from telemetry.sinks import Journal, Sink
@@ -180,6 +182,13 @@ class Plugins:
         Return the commands of all plugins; a name that is taken already is left out.
         """
         return list(self._ask("telemetry_register_commands", Unique(command_name, set())))
+
+    def health_checks(self, config: TelemetryConfig) -> list[Check]:
+        """
+        Return the health checks of all plugins; a name that is taken already is left out.
+        """
+        hook = "telemetry_register_health_checks"
+        return list(self._ask(hook, Unique(check_name, set()), config=config))
 
     def observers(self) -> Observers:
         """

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: A sink's name is a file name in the state directory.
 _SINK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: A health check's name is part of a metric's labels, and typed by people.
+_CHECK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _JOURNAL_METHODS = ("append", "segments", "read", "sync", "after_fork", "close")
 
 
@@ -135,6 +137,21 @@ def command_name(command: Any) -> str:
     if not isinstance(command, click.Command) or not command.name:
         raise PluginError(f"a command must be a click.Command (got a {type(command).__name__})")
     return command.name
+
+
+def check_name(check: Any) -> str:
+    """
+    Return the name of a health check that has what one must have.
+    """
+    name = getattr(check, "name", None)
+    if not isinstance(name, str) or not _CHECK_NAME.fullmatch(name):
+        raise PluginError(
+            "a health check's name must be 1 to 64 lower-case letters, digits and underscores"
+            f" (got {name!r:.80}, of a {type(check).__name__})"
+        )
+    if _missing(check, ("run",)):
+        raise PluginError(f"a health check must have run() ({name!r} has not)")
+    return name
 
 
 def processors(returned: Any) -> Iterator[Any]:
