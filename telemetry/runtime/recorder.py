@@ -108,13 +108,9 @@ class Recorder:
 
     def _compile_start(self) -> Start:  # noqa: C901 (a call costs more than a branch)
         emitter, openings = self._emitter, self._openings
-        mark, number, append, refused = (
-            emitter.mark,
-            emitter.number,
-            emitter.append,
-            emitter.refused,
-        )
-        read, bell, ring = emitter.clock.read, emitter.bell, emitter.bell.ring
+        mark, number, read = emitter.mark, emitter.number, emitter.clock.read
+        append, refused = emitter.append, emitter.refused
+        bell, ring = emitter.bell, emitter.bell.ring
         head = emitter.head(f'"run","change":"{Change.STARTED.value}"')
         # The run that the last one was nested in, and how that stands in a line.
         nested = _nested_in("")
@@ -174,13 +170,9 @@ class Recorder:
 
     def _compile_end(self) -> End:
         emitter = self._emitter
-        mark, number, append, refused = (
-            emitter.mark,
-            emitter.number,
-            emitter.append,
-            emitter.refused,
-        )
-        read, bell, ring = emitter.clock.read, emitter.bell, emitter.bell.ring
+        mark, number, read = emitter.mark, emitter.number, emitter.clock.read
+        append, refused = emitter.append, emitter.refused
+        bell, ring = emitter.bell, emitter.bell.ring
         head = emitter.head(f'"run","change":"{Change.ENDED.value}"')
 
         def end(run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
