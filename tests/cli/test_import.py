@@ -74,7 +74,7 @@ def test_a_sound_import_ends_with_0(telemetry, tmp_path):
         (lambda path: None, 3, "name a base directory"),
         (lambda path: path.mkdir(), 2, "got neither"),
         (lambda path: path.write_text("hello"), 2, "none that is known"),
-        (lambda path: other_database(path), 2, "agent_runs"),
+        (other_database, 2, "agent_runs"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xaa" * 5000), 5, "database"),
     ],
 )
