@@ -11,6 +11,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +100,14 @@ def utc_time(value: Any) -> str:
 
     Without a zone it is UTC: so SQLite's own ``datetime('now')`` writes it.
     """
-    if not isinstance(value, str) or not value.strip():
+    return _utc_time(value.strip()) if isinstance(value, str) else ""
+
+
+@lru_cache(maxsize=1024)
+def _utc_time(text: str) -> str:
+    # The same few times stand in a run's lines again and again.
+    if not text:
         return ""
-    text = value.strip()
     return canonical_time(text if _ZONED.search(text[10:]) else f"{text}Z") or ""
 
 
