@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from enum import Enum
-from itertools import islice
 from typing import Any, Callable, Generic, Optional, TypeVar, Union
 from urllib.parse import quote
 
@@ -38,8 +37,10 @@ NDJSON = "application/x-ndjson"
 MAX_BATCH_RUNS = 1000
 #: Rows in one page.
 MAX_PAGE_ROWS = 1000
-#: Bytes of lines in one request of `send_records`, well below what the service takes.
-MAX_LINES_BYTES = 4 << 20
+#: Records in one request of `send_records`.
+MAX_RECORDS = 10_000
+#: Bytes of what goes in one request beside other of its kind, well below what the service takes.
+MAX_BODY_BYTES = 4 << 20
 NEWEST_FIRST = "-created_at"
 
 _TIMES = frozenset(name for name, column in COLUMNS.items() if column.kind is Kind.TIME)
@@ -91,11 +92,16 @@ def create_run(run: NewRun) -> Call[results.CreateResult]:
 
 def create_runs(runs: Iterable[NewRun]) -> Iterator[Call[results.BatchResult]]:
     """
-    Hand over any number of runs, a chunk a call.
+    Hand over any number of runs, as many in a call as a body may hold.
     """
-    rest = iter(runs)
-    while chunk := [_document(run) for run in islice(rest, MAX_BATCH_RUNS)]:
-        yield _with_json("POST", f"{RUNS}/batch", chunk, results.of(results.BatchResult))
+    for chunk in _chunks(_json(_document(run)) for run in runs):
+        yield Call(
+            method="POST",
+            path=f"{RUNS}/batch",
+            body=b"[%b]" % b",".join(chunk),
+            headers={"Content-Type": JSON},
+            read=results.of(results.BatchResult),
+        )
 
 
 def page(
@@ -203,27 +209,31 @@ def send_records(lines: Iterable[bytes]) -> Iterator[Call[results.RecordsResult]
     """
     Ship lines of a journal, as many in a call as a body may hold.
     """
+    whole = (line if line.endswith(b"\n") else line + b"\n" for line in lines)
+    for chunk in _chunks(whole, count=MAX_RECORDS):
+        yield Call(
+            method="POST",
+            path=f"{API}/records",
+            body=b"".join(chunk),
+            headers={"Content-Type": NDJSON},
+            read=results.of(results.RecordsResult),
+        )
+
+
+def _chunks(pieces: Iterable[bytes], *, count: int = MAX_BATCH_RUNS) -> Iterator[list[bytes]]:
+    """
+    Yield so many pieces at a time as are not too many, nor too large together.
+    """
     chunk: list[bytes] = []
     size = 0
-    for line in lines:
-        whole = line if line.endswith(b"\n") else line + b"\n"
-        if chunk and size + len(whole) > MAX_LINES_BYTES:
-            yield _records(chunk)
+    for piece in pieces:
+        if chunk and (len(chunk) >= count or size + len(piece) > MAX_BODY_BYTES):
+            yield chunk
             chunk, size = [], 0
-        chunk.append(whole)
-        size += len(whole)
+        chunk.append(piece)
+        size += len(piece)
     if chunk:
-        yield _records(chunk)
-
-
-def _records(lines: Sequence[bytes]) -> Call[results.RecordsResult]:
-    return Call(
-        method="POST",
-        path=f"{API}/records",
-        body=b"".join(lines),
-        headers={"Content-Type": NDJSON},
-        read=results.of(results.RecordsResult),
-    )
+        yield chunk
 
 
 def _with_json(

@@ -79,6 +79,19 @@ def test_many_runs_go_in_chunks(api, service):
     assert [i for i, item in enumerate(done.results) if item.status == "error"] == [999, 1199]
 
 
+def test_large_runs_go_in_smaller_chunks(api, service, monkeypatch):
+    """
+    A request is no larger than the service takes, however few runs that are.
+    """
+    monkeypatch.setattr("telemetry.api.calls.MAX_BODY_BYTES", 400)
+    service.say({"inserted": 1, "duplicates": 0, "errors": [], "total": 1})
+
+    done = api.create_runs(new_run(i, output_summary="x" * 200) for i in range(3))
+
+    assert done.inserted == 3
+    assert [len(body) for body in service.bodies()] == [1, 1, 1]
+
+
 def test_a_run_is_read(api, service, a_run):
     """
     A run is what `Run` is, with its links and its state; names that are not known are passed over.
@@ -335,7 +348,7 @@ def test_lines_are_shipped_in_bodies_of_bounded_size(api, service, monkeypatch):
     """
     Lines go as they are, each with its newline, as many in a request as fit.
     """
-    monkeypatch.setattr("telemetry.api.calls.MAX_LINES_BYTES", 11)
+    monkeypatch.setattr("telemetry.api.calls.MAX_BODY_BYTES", 11)
     refused = {"id": "w-3", "slug": "damaged", "reason": "no"}
     service.say({"stored": 2, "duplicates": 0, "total": 2, "refused": []})
     service.say({"stored": 0, "duplicates": 0, "total": 1, "refused": [refused]})
