@@ -23,3 +23,11 @@ def _as_if_new(monkeypatch):
     monkeypatch.setattr(notices.logger, "handlers", [])
     notices._set_up()
     notices.forget()
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """
+    Name a case of long bytes by its argument: what was compressed differs from worker to worker.
+    """
+    is_long = isinstance(val, bytes) and len(val) > 40
+    return argname if is_long else None
