@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "telemetry.cli.config",
     "plugins": "telemetry.cli.plugins",
     "health": "telemetry.cli.health",
+    "doctor": "telemetry.cli.doctor",
     "backup": "telemetry.cli.backup",
     "check": "telemetry.cli.check",
     "recover": "telemetry.cli.recover",

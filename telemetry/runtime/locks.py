@@ -24,6 +24,8 @@ from telemetry.runtime.forks import on_fork_in_child
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Locks of one file that are named.
+MAX_HOLDERS = 1000
 _DENIED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -194,6 +196,27 @@ def locked_by_another(path: Path, offset: int = 0) -> bool:
             _registry.close_if_idle(file)
 
 
+def holders(path: Path) -> list[tuple[int, int]]:
+    """
+    Return which bytes of a file other processes have locked: offset and process id of each.
+
+    Nothing where the system does not tell, and at most `MAX_HOLDERS`; a file that does not exist is
+    locked by nobody, and is not created.
+
+    Raises:
+        OSError: The file cannot be opened, or its file system has no locks.
+    """
+    _registry.check()
+    with _registry.mutex:
+        if not path.exists():
+            return []
+        file = _registry.open(path)
+        try:
+            return _holders(file.fd)
+        finally:
+            _registry.close_if_idle(file)
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -216,6 +239,9 @@ if sys.platform == "win32":
             return True
         _unlock(fd, offset)
         return False
+
+    def _holders(fd: int) -> list[tuple[int, int]]:
+        return []
 
 else:
     import fcntl
@@ -244,13 +270,38 @@ else:
     def _is_denied(fd: int, offset: int) -> bool:
         if _FLOCK is None:
             return _is_denied_by_trying(fd, offset)
+        return _conflict(fd, offset, 1) is not None
+
+    def _conflict(fd: int, offset: int, length: int) -> Optional[tuple[int, int, int]]:
+        """
+        Return start, length and process of the first lock in a range; a length of 0 has no end.
+        """
+        if _FLOCK is None:
+            return None
         kind, whence = fcntl.F_WRLCK, os.SEEK_SET
         if _TYPE_INDEX == 0:
-            question = _FLOCK.pack(kind, whence, offset, 1, 0)
+            question = _FLOCK.pack(kind, whence, offset, length, 0)
         else:
-            question = _FLOCK.pack(offset, 1, 0, kind, whence)
-        answer: int = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question))[_TYPE_INDEX]
-        return answer != fcntl.F_UNLCK
+            question = _FLOCK.pack(offset, length, 0, kind, whence)
+        answer = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question))
+        if answer[_TYPE_INDEX] == fcntl.F_UNLCK:
+            return None
+        start, extent, pid = answer[2:5] if _TYPE_INDEX == 0 else answer[:3]
+        return start, extent, pid
+
+    def _holders(fd: int) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        offset = 0
+        while len(found) < MAX_HOLDERS:
+            lock = _conflict(fd, offset, 0)
+            if lock is None:
+                break
+            start, extent, pid = lock
+            found.append((start, pid))
+            if extent == 0:  # up to the end, wherever that is
+                break
+            offset = start + extent
+        return found
 
     def _is_denied_by_trying(fd: int, offset: int) -> bool:
         if not _lock(fd, offset):

@@ -5,6 +5,9 @@ Nothing here is imported, and no thread, socket or packet exists, in a process t
 ``TELEMETRY_API_URL`` nor ``METRICS_API_URL``.
 """
 
-from telemetry_plugins.http.plugin import telemetry_register_sinks
+from telemetry_plugins.http.plugin import (
+    telemetry_register_health_checks,
+    telemetry_register_sinks,
+)
 
-__all__ = ["telemetry_register_sinks"]
+__all__ = ["telemetry_register_health_checks", "telemetry_register_sinks"]

@@ -14,6 +14,7 @@ from telemetry.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
+    from telemetry.health import Check
     from telemetry.sinks import Sink
 
 
@@ -65,3 +66,15 @@ def telemetry_register_sinks(config: TelemetryConfig) -> list[Sink]:
             )
         )
     return sinks
+
+
+@hookimpl
+def telemetry_register_health_checks(config: TelemetryConfig) -> list[Check]:
+    """
+    Return a check of the service that records are shipped to, where there is one.
+    """
+    if config.sources.get("api_url", "default") == "default":
+        return []
+    from telemetry_plugins.http.reachable import service_check
+
+    return [service_check(config)]
