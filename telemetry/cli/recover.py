@@ -54,12 +54,32 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
             Exit.NOT_FOUND,
         )
     is_missing = not config.db_path.exists()
+    if not force:
+        _leave_newer(config)
     if heal:
         return _heal(session, wait_s)
     problems = _problems(config, compare=compare and not is_missing)
     if check_only or not (problems or force):
         return _tell_check(session, problems, is_missing=is_missing)
     return _tell_rebuilt(session, *_rebuild(session, wait_s, problems), problems)
+
+
+def _leave_newer(config: TelemetryConfig) -> None:
+    """
+    End the command with 4 where a newer release made the database.
+    """
+    from telemetry.storage.backup import Fault, UnusableBackupError, require_ours
+
+    try:
+        require_ours(config.db_path)
+    except UnusableBackupError as error:
+        if error.fault is Fault.FUTURE:
+            fail(
+                f"{error}, or make it anew for this one with --force, which keeps the newer one",
+                Exit.UNAVAILABLE,
+            )
+    except OSError:
+        return
 
 
 def _journal(config: TelemetryConfig) -> Journal:

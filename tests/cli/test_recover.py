@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 
 import pytest
 
@@ -110,3 +112,34 @@ def test_a_writer_is_not_disturbed(copied):
 
     assert done.returncode == 4
     assert "must have no writer" in done.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["--check-only"], ["--heal"]])
+def test_a_newer_release_is_left_alone(copied, args):
+    """
+    A database of a newer release exits with 4 and is neither judged nor replaced, but by --force.
+    """
+    database = copied.base / "db" / "telemetry.sqlite"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    done = copied.ask("recover", *args)
+
+    assert done.returncode == 4
+    assert "install the newer release" in done.stderr
+    assert not list(database.parent.glob("*corrupted*"))
+    if not args:
+        assert copied.ask("recover", "--force").returncode == 0
+        assert list(database.parent.glob("telemetry.corrupted.*.sqlite"))
+
+
+def test_what_a_killed_recovery_left_is_removed(copied):
+    """
+    A recovery that was killed begins again, and leaves nothing of the first.
+    """
+    unfinished = copied.base / "db" / "telemetry.rebuilding.20261122T120000Z.sqlite"
+    unfinished.write_bytes(b"half")
+    before = _rows(copied)
+
+    assert copied.ask("recover", "--force").returncode == 0
+    assert not unfinished.exists()
+    assert _rows(copied) == before
