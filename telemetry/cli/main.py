@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "plugins": "telemetry.cli.plugins",
     "health": "telemetry.cli.health",
     "doctor": "telemetry.cli.doctor",
+    "measure": "telemetry.cli.measure",
     "backup": "telemetry.cli.backup",
     "check": "telemetry.cli.check",
     "recover": "telemetry.cli.recover",

@@ -141,3 +141,32 @@ def test_a_damaged_database_is_found_and_recovered(scripts):
     assert scripts("check_db_integrity").returncode == 0
     assert scripts("recover_database", "--force").returncode == 0
     assert len(list(database.parent.glob("telemetry.corrupted.*.sqlite"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["monitor_telemetry_health", "validate_installation", "diagnose_pragma_settings"]
+)
+def test_what_looks_is_1_before_set_up_and_0_after(scripts, name):
+    """
+    The scripts that only look change nothing: without a base directory they fail, and leave none.
+    """
+    missing = scripts(name)
+    assert missing.returncode == 1
+    assert "[FAIL]" in missing.stdout
+    assert not scripts.base.exists()
+
+    scripts.record()
+    done = scripts(name)
+    assert done.returncode == 0, done.stdout
+    assert "[OK]" in done.stdout
+
+
+def test_performance_is_measured(scripts):
+    """
+    Figures, baselines and a verdict; how fast this machine is, is not asked.
+    """
+    done = scripts("measure_performance", "--runs", "5")
+
+    assert done.returncode in {0, 1}
+    assert "write_p95" in done.stdout
+    assert "Traceback" not in done.stderr
