@@ -12,7 +12,7 @@ if __name__ == "__main__":
     heading("Telemetry PRAGMA settings: the file, a reader, a writer")
     sys.exit(
         finish(
-            telemetry("doctor", "--only", "pragmas", *sys.argv[1:]),
+            telemetry("doctor", "--only", "pragmas", "--strict", *sys.argv[1:]),
             "the PRAGMAs are consistent",
             "the PRAGMAs are not as they should be; see above what sets them right",
         )

@@ -56,6 +56,7 @@ def _statuses(config: TelemetryConfig) -> tuple[PluginStatus, ...]:
     plugins.sinks(config)
     plugins.processors(config)
     plugins.commands()
+    plugins.health_checks(config)
     return plugins.statuses
 
 

@@ -99,11 +99,13 @@ def _asked(connection: sqlite3.Connection, name: str) -> Detail:
 
 def _told(subject: str, details: list[Detail], way_out: str) -> Result:
     wrong = [one for one in details if one.expected and one.expected != one.actual]
+    # A restored file has SQLite's own journal mode until somebody writes, which is no fault.
+    worst = Outcome.WARNING if subject == "file" else Outcome.FINDING
     whose = "of the file" if subject == "file" else f"of a connection that {_USES[subject]}"
     return Result(
         name="pragmas",
         subject=subject,
-        outcome=Outcome.FINDING if wrong else Outcome.OK,
+        outcome=worst if wrong else Outcome.OK,
         sentence=f"the PRAGMAs {whose} are "
         + (f"not as expected: {', '.join(one.name for one in wrong)}" if wrong else "as expected"),
         way_out=(way_out or "install telemetry anew: these are its own") if wrong else "",

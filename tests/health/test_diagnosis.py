@@ -168,7 +168,7 @@ def test_what_belongs_to_somebody_else_is_found(recorded, said):
     assert "chown" in found.way_out
 
 
-def test_another_journal_mode_is_found_and_not_changed(recorded, said):
+def test_another_journal_mode_is_told_and_not_changed(recorded, said):
     """
     Looking at a database does not change its file.
     """
@@ -176,7 +176,7 @@ def test_another_journal_mode_is_found_and_not_changed(recorded, said):
         assert connection.execute("PRAGMA journal_mode = delete").fetchone() == ("delete",)
     results = said(recorded, "pragmas")
 
-    assert worst(results) is Outcome.FINDING
+    assert worst(results) is Outcome.WARNING
     assert "journal_mode" in results[0].sentence
     assert {result.subject for result in results} == {"file", "reader"}
     with contextlib.closing(sqlite3.connect(recorded.db_path)) as connection:
