@@ -147,6 +147,10 @@ class Watcher:
                 )
         if not leading:
             return
+        for follower in leading:
+            # An idle leader sees no ring when another process is preferred.
+            if follower.state is State.IDLE and follower.leadership.is_asked_to_leave():
+                follower.requests.wake()
         sizes = [(segment.id, segment.size) for segment in self._journal.segments()]
         if sizes != self._sizes:
             self._sizes = sizes
