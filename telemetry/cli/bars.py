@@ -15,21 +15,33 @@ Progress = Callable[[int, int], None]
 
 
 @contextmanager
-def progress_bar(session: Session, title: str = "") -> Iterator[Optional[Progress]]:
+def progress_bar(
+    session: Session, title: str = "", *, counts: str = "bytes"
+) -> Iterator[Optional[Progress]]:
     """
-    Give a function that moves a bar on by bytes; None where nobody would see it.
+    Give a function that moves a bar on; None where nobody would see it.
+
+    Args:
+        counts: What the bar shows: sizes for "bytes", else plain numbers.
     """
     if session.as_json or not session.screen.terminal:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(no_color=not session.screen.color, highlight=False)
     columns = (
         *([TextColumn("{task.description}", markup=False)] if title else []),
         BarColumn(40),
-        DownloadColumn(),
+        DownloadColumn() if counts == "bytes" else MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, str] = {
     "backup": "telemetry.cli.backup",
     "check": "telemetry.cli.check",
     "recover": "telemetry.cli.recover",
+    "retention": "telemetry.cli.retention",
     "completion": "telemetry.cli.completion",
 }
 #: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.

@@ -121,6 +121,20 @@ def is_packed(path: Path) -> bool:
     return path.name.endswith(SUFFIX)
 
 
+def packed_name(name: str) -> str:
+    """
+    Return the name that a plain segment has once it is compressed.
+    """
+    return name + SUFFIX
+
+
+def plain_name(name: str) -> str:
+    """
+    Return the name that a segment had before it was compressed, if it was.
+    """
+    return name.removesuffix(SUFFIX)
+
+
 def size_of(path: Path) -> Size:
     """
     Return a compressed file's sizes; the large are inflated to be sure.

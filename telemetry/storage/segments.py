@@ -3,7 +3,7 @@ Reading the journal's files.
 
 A segment is one file, ``events_<day>.ndjson`` or ``events_<day>.<writer>.ndjson``; its first line
 is its header, with a random id. A file without a readable header is known by its name. One that was
-compressed, ``….ndjson.gz``, is the same segment with the same offsets.
+compressed, ``….ndjson.gz``, is the same segment with the same id and the same offsets.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Protocol
 from zlib import crc32
 
 import attrs
-import msgspec
 
 from telemetry.model.codec import (
     MARKER,
-    Decoded,
     decode_line,
     decode_lines,
     encode_line,
     without_events,
 )
 from telemetry.model.errors import CodecError
-from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record, RecordType
+from telemetry.model.records import FORMAT_VERSION, Record, RecordType
 from telemetry.sinks import Chunk, Cursor, Segment
 from telemetry.storage.appendfile import Identity, identity_of, open_to_read, read_at
-from telemetry.storage.packed import PackedFile, is_packed, size_of
+from telemetry.storage.foreign import without_foreign
+from telemetry.storage.packed import PackedFile, is_packed, packed_name, plain_name, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +42,6 @@ _SMALLEST_LONGEST_LINE = 8 << 20
 _HEADER_BYTES = 4096
 _NAME = re.compile(r"events_(\d{8})[^/\\]*\.ndjson(?:\.gz)?")
 _HEADER_KEY = b'"record_type":"segment"'
-_CRC_KEY = b',"crc":"'
-_CRC_START = -18
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 #: Compressed files whose place is remembered: each is read to its end before the next.
 _PACKED_AT_HAND = 4
@@ -63,6 +60,14 @@ def segment_name(day: str, writer: str = "") -> str:
     Return the name of a day's file, shared or of one writer.
     """
     return f"events_{day}.{writer}.ndjson" if writer else f"events_{day}.ndjson"
+
+
+def day_in(name: str) -> str:
+    """
+    Return the day in a segment's name; empty text for another file's.
+    """
+    found = _NAME.fullmatch(name)
+    return found[1] if found else ""
 
 
 def header_line(segment_id: str, second: int, writer: str) -> bytes:
@@ -192,7 +197,15 @@ class SegmentReader:
         """
         if is_packed(segment.path):
             return self._read_packed(segment, cursor, max_bytes, events=events)
-        file = _PlainFile(segment.path)
+        try:
+            file = _PlainFile(segment.path)
+        except FileNotFoundError:
+            packed = segment.path.with_name(packed_name(segment.path.name))
+            if not packed.exists():
+                raise
+            # It was compressed since it was listed: the same lines at the same offsets.
+            segment = attrs.evolve(segment, path=packed)
+            return self._read_packed(segment, cursor, max_bytes, events=events)
         try:
             start, before = self._begin(file, segment, cursor)
             data = self._lines(file, start, max_bytes)
@@ -308,8 +321,7 @@ class SegmentReader:
 
 
 def _by_day(entry: os.DirEntry[str]) -> tuple[str, str]:
-    found = _NAME.fullmatch(entry.name)
-    return (found[1] if found else "", entry.name)
+    return (day_in(entry.name), entry.name)
 
 
 def _identify(path: Path) -> Optional[tuple[str, str]]:
@@ -330,11 +342,12 @@ def _identify(path: Path) -> Optional[tuple[str, str]]:
     try:
         record = decode_line(line)
     except CodecError:
-        return path.name, ""
+        return plain_name(path.name), ""
     fields = record.fields() if record.record_type == RecordType.SEGMENT else {}
     segment_id, host = fields.get("segment"), fields.get("host")
     is_named = isinstance(segment_id, str) and bool(segment_id)
-    return str(segment_id) if is_named else path.name, host if isinstance(host, str) else ""
+    named = str(segment_id) if is_named else plain_name(path.name)
+    return named, host if isinstance(host, str) else ""
 
 
 def _starting_point(
@@ -360,7 +373,7 @@ def _chunk(segment_id: str, start: int, before: bytes, data: bytes, *, events: b
         records = [r for r in records if r.record_type != RecordType.SEGMENT]
     foreign_count = 0
     if decoded.damaged_count:
-        foreign_count, decoded = _without_foreign(data, decoded)
+        foreign_count, decoded = without_foreign(data, decoded)
     end = data[-FINGERPRINT_BYTES:]
     if len(end) < FINGERPRINT_BYTES:
         end = (before + end)[-FINGERPRINT_BYTES:]
@@ -371,22 +384,3 @@ def _chunk(segment_id: str, start: int, before: bytes, data: bytes, *, events: b
         decoded.damaged_bytes,
         foreign_count,
     )
-
-
-def _without_foreign(data: bytes, decoded: Decoded) -> tuple[int, Decoded]:
-    """
-    Count the lines that another program wrote, and take them off the damage.
-    """
-    foreign = [len(line) for line in data.split(b"\n") if _is_foreign(line)]
-    damaged = decoded.damaged_count - len(foreign), decoded.damaged_bytes - sum(foreign)
-    return len(foreign), Decoded(decoded.records, *damaged)
-
-
-def _is_foreign(line: bytes) -> bool:
-    # One damaged byte cannot hide both the marker and the checksum's key of a line of ours.
-    if not line.startswith(b"{") or MARKER in line or line[_CRC_START:].startswith(_CRC_KEY):
-        return False
-    try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except DECODE_ERRORS:
-        return False
