@@ -5,18 +5,25 @@ What is killed at each of its system calls: a process that records, drains, reco
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+from datetime import datetime, timezone
 
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
 from telemetry.storage.backup import contents, create, verify
 from telemetry.storage.backupfiles import list_backups, sweep
+from telemetry.storage.base import base_for
 from telemetry.storage.ddl import INDEX_NAMES
+from telemetry.storage.expiry import Rules, choose, delete
 from telemetry.storage.healing import heal
 from telemetry.storage.leftovers import sweep_database
-from telemetry.storage.recovery import check, differences, rebuild
+from telemetry.storage.packing import pack, sweep_unfinished
+from telemetry.storage.recovery import Start, check, differences, rebuild
 from telemetry.storage.restore import Wish, restore
+from telemetry.storage.retention import drop
 from telemetry.storage.segments import SegmentReader
+from telemetry.storage.shrinking import shrink
 from telemetry_plugins import git_linker, sqlite
 from telemetry_plugins.ndjson import NdjsonJournal
 
@@ -309,6 +316,82 @@ class Heal(Recover):
         return left + super().check(directory, acknowledged)
 
 
+class Retain(Recover):
+    """
+    A day of the journal compressed, another dropped, runs deleted, the database written anew.
+    """
+
+    def prepare(self, directory):
+        """
+        Leave two old days with whole runs, drained, and a backup that has them.
+        """
+        super().prepare(directory)
+        config = settings(directory, "auto")
+        self._grow_old(config, "events_20200101.ndjson")
+        client = TelemetryClient(config)
+        run_id = client.start_run("crash", "write", run_id="crash-800")
+        client.end_run(run_id, items_succeeded=800)
+        client.flush(FINISH_S)
+        client.close()
+        self._grow_old(config, "events_20200102.ndjson")
+        create(config.db_path, config.backups_dir)
+
+    def _grow_old(self, config, name):
+        (path,) = (path for path in config.ndjson_dir.iterdir() if path.name[7:11] != "2020")
+        os.utime(path.rename(path.with_name(name)), (1_577_836_800, 1_577_836_800))
+
+    def run(self, directory, acknowledge):
+        """
+        Retain one run and one day.
+        """
+        config = settings(directory, "auto")
+        raw, journal = config.ndjson_dir, NdjsonJournal(config.ndjson_dir)
+        if (raw / "events_20200102.ndjson").exists():
+            pack(raw / "events_20200102.ndjson")
+        for segment in journal.segments():
+            if segment.path.name == "events_20200101.ndjson":
+                drop(segment)
+        chosen = choose(config.db_path, Rules(keep_runs=1), datetime.now(timezone.utc))
+        delete(config.db_path, journal, chosen.selection)
+        journal.close()
+        client = TelemetryClient(config)
+        client.catch_up(FINISH_S)
+        client.close()
+        shrink(config.db_path)
+
+    def check(self, directory, acknowledged):
+        """
+        Look at what is left, do it again, and look again.
+        """
+        problems = self._look(directory)
+        self.run(directory, lambda _: None)
+        problems += self._look(directory)
+        found = in_database(settings(directory, "auto").db_path)
+        return problems + ([] if found == {800} else [f"{found} is kept"])
+
+    def _look(self, directory):
+        config = settings(directory, "auto")
+        sweep_unfinished(config.ndjson_dir)
+        client = TelemetryClient(config)
+        client.catch_up(FINISH_S)
+        client.close()
+        problems = check(config.db_path)
+        journal = NdjsonJournal(config.ndjson_dir)
+        segments = journal.segments()
+        base = base_for(config.backups_dir, [segment.id for segment in segments])
+        start = Start(base=base.backup.path, base_time=base.made_at) if base else Start()
+        problems += differences(config.db_path, journal, start=start)
+        found = in_database(config.db_path)
+        # Each run is there with all that was said of it, or not at all; the newest one is.
+        halves = [
+            part for part in ({*range(5)}, {*range(5, 10)}) if part & found not in (part, set())
+        ]
+        problems += [f"{part - found} is lost" for part in (*halves, {800}) if part - found]
+        ids = [record.id for one in segments for record in journal.read(one, None, 1 << 24).records]
+        problems += [f"{one} is there twice" for one in {*ids} if ids.count(one) > 1]
+        return problems
+
+
 SCENARIOS = {
     "record": Record,
     "drain": Drain,
@@ -317,4 +400,5 @@ SCENARIOS = {
     "restore": Restore,
     "undo": Undo,
     "heal": Heal,
+    "retain": Retain,
 }

@@ -24,6 +24,7 @@ MOST = int(os.environ.get("TELEMETRY_TEST_CRASH_POINTS", "5"))
         "restore",
         "undo",
         "heal",
+        "retain",
     ],
 )
 def test_no_system_call_is_a_bad_place_to_die(run_script, tracing, scenario):
