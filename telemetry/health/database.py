@@ -76,7 +76,7 @@ def size(scene: Scene) -> Iterator[Result]:
         sentence=f"the database has {in_bytes(total)}, its write-ahead log {in_bytes(log)}",
         way_out=""
         if outcome is Outcome.OK
-        else "telemetry stats shows who records so much; raise the limit if that is right",
+        else "telemetry retention deletes old runs; raise --size-warn if that size is right",
         numbers={"database_bytes": total, "wal_bytes": log},
     )
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from telemetry.health.scene import Scene
 
 _PROBE = b"telemetry was here\n"
-_FREE_SPACE = "free some space: telemetry backup prune, or move the directory to a larger disk"
+_FREE_SPACE = (
+    "free some space: telemetry backup prune, telemetry retention --compress-after 30d, or move the"
+    " directory to a larger disk"
+)
 
 
 def needed_directories(config: TelemetryConfig) -> list[Path]:

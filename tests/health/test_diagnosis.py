@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from importlib import metadata
 
 import attrs
@@ -17,9 +18,11 @@ import pytest
 
 from telemetry import TelemetryClient
 from telemetry.config import TelemetryConfig
-from telemetry.health import Outcome
+from telemetry.health import Outcome, Scene
+from telemetry.health.clocks import clock
 from telemetry.health.diagnosis import DOCTOR_CHECKS
 from telemetry.health.installation import has_wal_reset_bug
+from telemetry.health.times import moment
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and owners are POSIX's")
 
@@ -301,3 +304,56 @@ def test_a_clock_that_was_set_back_is_told(recorded, said):
 
     assert worst(found) is Outcome.WARNING
     assert "set back" in found[0].sentence
+
+
+def test_a_clock_before_this_release_is_told(recorded):
+    """
+    A machine without a battery begins in another century.
+    """
+    scene = Scene(recorded)
+    scene.now = datetime(2001, 1, 1, tzinfo=timezone.utc)
+    found = [result for result in clock(scene) if "before this release" in result.sentence]
+
+    assert [result.outcome for result in found] == [Outcome.WARNING]
+
+
+def test_a_package_that_was_never_installed_is_found(recorded, said, monkeypatch):
+    """
+    Without its metadata no plugin is found, so that nothing would be recorded.
+    """
+
+    def unknown(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    (found,) = said(recorded, "package")
+
+    assert (found.outcome, "pip install" in found.way_out) == (Outcome.FINDING, True)
+
+
+def test_an_old_sqlite_is_found(recorded, said, monkeypatch):
+    """
+    One without upserts cannot write; one without a known defect is sound.
+    """
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 23, 1))
+    assert said(recorded, "sqlite")[0].outcome is Outcome.FINDING
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
+    assert said(recorded, "sqlite")[0].outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("2026-11-22T00:42:17.123456Z", 2026),
+        ("2026-11-22T00:42:17", 2026),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_times_are_read_as_the_columns_hold_them(text, year):
+    """
+    What is none is none.
+    """
+    found = moment(text)
+
+    assert (found and (found.year, found.tzinfo)) == (year and (year, timezone.utc))
