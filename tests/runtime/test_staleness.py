@@ -10,11 +10,10 @@ from telemetry.model.values import time_text
 from telemetry.runtime.staleness import Examiner, Finding
 
 HOUR = timedelta(hours=1)
-NOW = datetime.now(timezone.utc)
 
 
 def row(*, silent=timedelta(hours=2), **fields):
-    said = time_text(NOW - silent)
+    said = time_text(datetime.now(timezone.utc) - silent)
     return {
         "event_id": "key",
         "run_id": "run",
