@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -75,6 +76,7 @@ def restore(  # noqa: PLR0913, PLR0917 (an option each)
     wish = Wish(until=until, edits_only=edits_only, redo=redo)
     journal = _journal(session)
     path = named(session, backup, anywhere=anywhere) if backup else _best(session, journal, wish)
+    _require_all(session, path, journal)
     found = _surveyed(path, journal, wish)
     if dry_run:
         return _tell_plan(session, path, found, wish)
@@ -149,6 +151,32 @@ def _lacks_segments(session: Session, journal: Journal) -> bool:
     except TelemetryError:
         return True
     return bool(in_database - {segment.id for segment in journal.segments()})
+
+
+def _require_all(session: Session, path: Optional[Path], journal: Journal) -> None:
+    """
+    Refuse what would lose records that the journal has no more and another database has.
+    """
+    from telemetry.model.errors import TelemetryError
+    from telemetry.storage.base import base_for, segments_of
+
+    config = session.config
+    in_journal = {segment.id for segment in journal.segments()}
+    base = base_for(config.backups_dir, in_journal)
+    known = set(base.segments) if base is not None else set()
+    with suppress(TelemetryError):
+        known |= segments_of(config.db_path) if config.db_path.exists() else set()
+    retired = known - in_journal
+    if not retired:
+        return
+    with suppress(TelemetryError):  # a file that cannot be restored is refused for that
+        lost = retired - (segments_of(path) if path is not None else set())
+        if lost:
+            fail(
+                f"{path or 'the journal'} must have the records of what was dropped from the"
+                f" journal (it lacks {len(lost)} segments); restore the newest verified backup",
+                Exit.USAGE,
+            )
 
 
 def _surveyed(path: Optional[Path], journal: Journal, wish: Wish) -> Survey:

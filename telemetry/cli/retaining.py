@@ -131,10 +131,16 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
     Do what a plan says; the caller is the only operator, and has been since it was made.
     """
     done = Done()
-    _compress(session, plan, done)
+    # What frees room comes before what needs some: the disk may be full.
     if plan.going(Action.DROP):
         with without_writers(session.config, wait_s):
             _drop(session, policy, plan, done)
+    if plan.backups:
+        from telemetry.storage.backupfiles import remove
+
+        done.removed_bytes = remove(plan.backups)
+        done.removed_count = len(plan.backups)
+    _compress(session, plan, done)
     if plan.run_count:
         _delete(session, plan, done)
     if plan.shrinks:
@@ -142,11 +148,6 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
             done.shrunk = shrink(session.config.db_path)
         if done.shrunk.problem:
             done.problems.append(f"the database stays as large as it is: {done.shrunk.problem}")
-    if plan.backups:
-        from telemetry.storage.backupfiles import remove
-
-        done.removed_bytes = remove(plan.backups)
-        done.removed_count = len(plan.backups)
     return done
 
 

@@ -189,6 +189,30 @@ def test_the_journal_is_compressed_and_dropped(aged):
     assert rows(aged.base) == before
 
 
+def test_a_backup_that_lacks_what_was_dropped_is_not_restored(aged):
+    """
+    An older backup cannot be brought up to date any more: exit 2, and nothing changes.
+    """
+    assert aged.ask("backup", "create").returncode == 0
+    (old,) = (aged.base / "backups").glob("*.sqlite")
+    oldest = SegmentReader(aged.base / "raw").segments()[0].id
+    with contextlib.closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("DELETE FROM cursors WHERE segment = ?", (oldest,))
+    old = old.rename(old.with_name("telemetry_backup_20200101_000000.sqlite"))
+    assert aged.ask("backup", "create").returncode == 0
+    before = rows(aged.base)
+    assert aged.ask("backup", "restore", old.name, "--dry-run").returncode == 0
+    done = aged.ask("retention", "--drop-after", "2d", "--apply", "--yes")
+    assert done.returncode == 0, done.stdout
+    refused = aged.ask("backup", "restore", old.name, "--yes")
+
+    assert refused.returncode == 2
+    assert "restore the newest verified backup" in refused.stderr
+    assert rows(aged.base) == before
+    assert aged.ask("backup", "restore", "--yes").returncode == 0
+    assert rows(aged.base) == before
+
+
 def test_a_damaged_backup_drops_nothing(aged):
     """
     The backup is looked through before anything relies on it: exit 5.
