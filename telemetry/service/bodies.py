@@ -8,8 +8,7 @@ either it is good after all (an unusual spelling), or each problem in it is name
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import msgspec
 
 from telemetry.model.ids import run_id_problem
+from telemetry.model.records import DECODE_ERRORS
 from telemetry.model.run import COLUMNS, MAX_INTEGER, STATUS_ALIASES, Column, Kind, Status
-from telemetry.model.values import clean_text, cut, time_text
+from telemetry.model.values import clean_text, cut, is_canonical_time, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +48,10 @@ MAX_KNOWN_TEXTS = 8192
 MAX_KNOWN_CHARS = 256
 #: A longer text is bounded and scrubbed by the careful encoder.
 MAX_TEXT_CHARS = 1 << 16
-#: Keys and types of JSON columns that are remembered; one with more keys is not.
-MAX_SHAPES = 4096
-MAX_SHAPE_KEYS = 64
-_FORBIDDEN = re.compile(r"[/\\ ]")
+#: A JSON column with more keys is bounded and scrubbed by the careful encoder.
+MAX_PLAIN_KEYS = 64
+#: An object that begins with this key could look like a record; the careful encoder sees to it.
+_MARKER_KEY = "lt"
 
 _RUNNING = Status.RUNNING.value
 
@@ -67,7 +67,8 @@ def json_type(column: Column, *, is_required: bool = False) -> Any:
     plain: dict[Kind, Any] = {
         Kind.COUNT: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)],
         Kind.FLAG: bool,
-        Kind.TIME: Annotated[datetime, msgspec.Meta(tz=True)],
+        # Looked at as text: most are as they must be, and then no time is made of it.
+        Kind.TIME: str,
         Kind.JSON: dict[str, Any],
     }
     least = 1 if is_required else None
@@ -91,7 +92,6 @@ RunBody: type[Any] = msgspec.defstruct(
 )
 
 decode_run = msgspec.json.Decoder(RunBody).decode
-decode_runs = msgspec.json.Decoder(list[RunBody]).decode  # type: ignore[valid-type]
 
 _TIMES = tuple(name for name, column in POSTED.items() if column.kind is Kind.TIME)
 _JSONS = tuple(name for name, column in POSTED.items() if column.kind is Kind.JSON)
@@ -104,11 +104,20 @@ _texts_of = attrgetter(*_TEXTS)
 _names_of = attrgetter(*_NAMES)
 _status_of = attrgetter("status")
 _encode = msgspec.json.Encoder().encode
-_utc = timezone.utc
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+_decode_moments = msgspec.json.Decoder(list[_Moment]).decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+#: From the beginning of a stored time to the next one's, both in quotes and with a comma.
+_TIME_STEP = len('2026-11-22T05:13:00.123456Z","')
 _flat = chain.from_iterable
 _CANONICAL: frozenset[Optional[str]] = frozenset({None, *SPELLINGS.values()})
-#: What the encoder writes as it is, or refuses.
-_SHAPE_TYPES = frozenset({str, int, float, bool, type(None)})
+
+
+class _StatusOnly(msgspec.Struct):
+    status: Optional[str] = None
+
+
+_decode_status = msgspec.json.Decoder(_StatusOnly).decode
 
 
 class UnusualError(Exception):
@@ -122,16 +131,15 @@ class Settler:
     Makes decoded bodies into what a line says: canonical, bounded and scrubbed.
 
     Many bodies are looked at together: nearly all are as they must be, and then only a few steps
-    are taken for each. For one thread.
+    are taken for each. Encoding them anew costs no more than making sure that the client's own
+    bytes say each thing once. For one thread.
     """
 
     def __init__(self, encoder: PayloadEncoder, scrubber: Scrubber) -> None:
         self._encoder = encoder
         self._suspect = scrubber.suspect_assigned
         self._needs_care = scrubber.needs_care
-        self._known: set[Optional[str]] = {None}
-        #: Keys and types of JSON columns in which only the texts must be looked at.
-        self._shapes: set[tuple[Any, ...]] = set()
+        self._known: set[Any] = {None}
 
     def run(self, body: Any) -> bytes:
         """
@@ -143,6 +151,8 @@ class Settler:
         """
         Return runs as the insides of lines' objects, their keys first; the bodies become canonical.
 
+        Nothing in them looks like the beginning of a record.
+
         Raises:
             UnusualError: A value is not as it must be, or in a form that is not looked at here.
         """
@@ -150,10 +160,12 @@ class Settler:
         if not _CANONICAL.issuperset(map(_status_of, bodies)):
             for body in bodies:
                 body.status = SPELLINGS.get(body.status)
-        if not all(map(_is_canonical, _flat(map(_times_of, bodies)))):
+        if not _are_canonical({*_flat(map(_times_of, bodies))}):
             _settle_times(bodies)
-        unknown = {*_flat(map(_texts_of, bodies))} - self._known
-        self._look_at_jsons(bodies, unknown)
+        texts = {*_flat(map(_texts_of, bodies))}
+        self._look_at_jsons(bodies, texts)
+        texts -= self._known
+        unknown = {text for text in texts if type(text) is str}
         if unknown and not self._are_clean(unknown):
             self._settle_texts(bodies, unknown)
         return self._encoded(bodies)
@@ -167,14 +179,6 @@ class Settler:
                     if type(value) is dict:
                         self._settle_json(body, name, value)
             return [_encode(body)[1:-1] for body in bodies]
-
-    def outcome(self, body: Any) -> bytes:
-        """
-        Return what a run that was settled says beyond its keys of what may still be added.
-        """
-        said = {name: value for name in PATCHABLE if (value := getattr(body, name)) is not None}
-        keys = {name: getattr(body, name) for name in KEYS}
-        return bytes(_encode({**keys, **said})[1:-1])
 
     def fields(self, columns: Mapping[str, Column], values: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -191,35 +195,30 @@ class Settler:
 
     def _look_at_jsons(self, bodies: Sequence[Any], texts: set[Any]) -> None:
         """
-        Settle the JSON columns that need it, and add the texts of the others.
+        Settle the JSON columns that need it, and add the values of the others to the texts.
         """
+        values = [value for value in _flat(map(_jsons_of, bodies)) if type(value) is dict]
+        if not values or self._are_plain(values, texts):
+            return
         for body in bodies:
             for name, value in zip(_JSONS, _jsons_of(body)):
-                if value is not None and not self._is_plain(value, texts):
+                if type(value) is dict and not self._are_plain([value], texts):
                     self._settle_json(body, name, value)
 
-    def _is_plain(self, value: Any, texts: set[Any]) -> bool:
+    def _are_plain(self, values: Sequence[dict[str, Any]], texts: set[Any]) -> bool:
         """
-        Tell whether a JSON column needs no more than a look at its texts, which are added.
+        Tell whether JSON columns need no more than a look at their values, which are added.
         """
-        if type(value) is not dict:
-            return True
-        types = tuple(map(type, value.values()))
-        shape = (*value, *types)
-        if shape not in self._shapes:
-            if not self._is_good_shape(value, types):
-                return False
-            if len(self._shapes) >= MAX_SHAPES:
-                self._shapes.clear()
-            self._shapes.add(shape)
-        if str in types:
-            texts.update([item for item in value.values() if type(item) is str])
-        return True
-
-    def _is_good_shape(self, value: dict[str, Any], types: tuple[type, ...]) -> bool:
-        if len(value) > MAX_SHAPE_KEYS or not _SHAPE_TYPES.issuperset(types):
+        names = set().union(*values)
+        if max(map(len, values)) > MAX_PLAIN_KEYS or _MARKER_KEY in names:
             return False
-        return not any(map(self._needs_care, value))
+        if any(map(self._needs_care, names)):
+            return False
+        try:
+            texts.update(*map(dict.values, values))
+        except TypeError:  # a container, which has no hash
+            return False
+        return True
 
     def _settle_json(self, body: Any, name: str, value: Any) -> None:
         if is_too_deep(value):
@@ -270,36 +269,65 @@ def _check_keys(bodies: Sequence[Any]) -> None:
     """
     keys = [*_flat(map(_keys_of, bodies))]
     joined = "".join(keys)
-    if joined.isascii() and joined.isprintable() and not _FORBIDDEN.search(joined):
+    if (
+        joined.isascii()
+        and joined.isprintable()
+        and not (" " in joined or "/" in joined or "\\" in joined)
+    ):
         return
     if any(map(run_id_problem, keys)):
         raise UnusualError
 
 
-def _is_canonical(moment: Any) -> bool:
+def _are_canonical(times: set[Optional[str]]) -> bool:
     """
-    Tell whether the encoder writes a time as it is stored.
+    Tell whether all times are as they are stored: then the encoder writes them as they were read.
+
+    It writes no fraction where that is nothing, so such a time is looked at alone.
     """
-    if moment is None or type(moment) is str:
-        return True
-    return moment.tzinfo is _utc and moment.microsecond != 0
+    joined = '","'.join(filter(None, times))
+    count = len(times) - (None in times)
+    if len(joined) != count * _TIME_STEP - bool(count) * len('","'):
+        return False
+    quoted = f'["{joined}"]' if count else "[]"
+    try:
+        moments = _decode_moments(quoted)
+        # A text with quotes in it may pass for several times.
+        return len(moments) == count and bytes(_encode(moments)) == quoted.encode()
+    except DECODE_ERRORS:
+        return False
 
 
 def _settle_times(bodies: Sequence[Any]) -> None:
     for body in bodies:
-        for name, moment in zip(_TIMES, _times_of(body)):
-            if not _is_canonical(moment):
-                setattr(body, name, _time(moment))
+        for name, text in zip(_TIMES, _times_of(body)):
+            if text is not None and not is_canonical_time(text):
+                setattr(body, name, _time(text))
 
 
-def _time(moment: datetime) -> str:
+def _time(text: str) -> str:
     """
     Return a time as it is stored.
     """
     try:
-        return time_text(moment)
-    except (ValueError, OverflowError):
+        return time_text(msgspec.convert(text, _Moment))
+    except (*DECODE_ERRORS, OverflowError):
         raise UnusualError from None
+
+
+def outcome(said: bytes) -> bytes:
+    """
+    Return what a run that was settled says beyond its keys of what may still be added.
+    """
+    found = _decode_raw(b"{%b}" % said)
+    return bytes(_encode({n: raw for n, raw in found.items() if n in KEYS or n in PATCHABLE})[1:-1])
+
+
+def status_in(said: bytes) -> Optional[str]:
+    """
+    Return the status that a run that was settled says.
+    """
+    return _decode_status(b"{%b}" % said).status
 
 
 def is_too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
-import attrs
+import msgspec
 
 from telemetry.model.run import Status
-from telemetry.service.bodies import is_final
+from telemetry.service.bodies import is_final, outcome, status_in
 from telemetry.service.writing import RECORDED
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ DUPLICATE = "duplicate"
 _RUNNING = Status.RUNNING.value
 
 
-@attrs.define(eq=False, slots=True)
-class Posted:
+class Posted(msgspec.Struct, eq=False, gc=False):
     """
     One run that is handed over, and what became of it.
+
+    What was decoded of it is not kept: of many runs that would be a lot of memory, and memory that
+    is used again at once is the quickest.
     """
 
-    #: As `telemetry.service.bodies.Settler.run` left it.
-    body: Any
-    #: The inside of its line.
+    event_id: str
+    run_id: str
+    #: The inside of its line, from `telemetry.service.bodies.Settler`.
     said: bytes
     ignored: Sequence[Ignored] = ()
     status: str = ""
@@ -71,7 +73,7 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
     later: list[Posted] = []
     groups: dict[str, list[Posted]] = {}
     for item in items:
-        event_id = item.body.event_id
+        event_id = item.event_id
         if service.barrier.is_pending(event_id):
             later.append(item)
         else:
@@ -82,7 +84,7 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
     lines: dict[str, bytes] = {}
     for event_id, group in groups.items():
         for at, item in enumerate(group, 1):
-            line = _decide(service, item, known.get(event_id))
+            line = _decide(item, known.get(event_id))
             if line:
                 lines[event_id] = line
                 later += group[at:]
@@ -96,7 +98,7 @@ def _are_all_new(service: Service, items: Sequence[Posted]) -> bool:
     """
     Record runs that are all new and all different, as they nearly always are; False if not.
     """
-    by_id = {item.body.event_id: item for item in items}
+    by_id = {item.event_id: item for item in items}
     if len(by_id) != len(items) or service.barrier.are_pending(by_id):
         return False
     if service.known(list(by_id)):
@@ -108,7 +110,7 @@ def _are_all_new(service: Service, items: Sequence[Posted]) -> bool:
     return True
 
 
-def _decide(service: Service, item: Posted, known: Optional[Any]) -> bytes:
+def _decide(item: Posted, known: Optional[Any]) -> bytes:
     """
     Return what must be written of an item; nothing of one that says nothing new.
     """
@@ -117,7 +119,7 @@ def _decide(service: Service, item: Posted, known: Optional[Any]) -> bytes:
         return item.said
     item.status = DUPLICATE
     item.was_deleted = known.deleted
-    if known.status == _RUNNING and is_final(item.body.status):
+    if known.status == _RUNNING and is_final(status_in(item.said)):
         item.is_outcome_taken = True
-        return service.settler.outcome(item.body)
+        return outcome(item.said)
     return b""

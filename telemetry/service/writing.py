@@ -8,7 +8,6 @@ import itertools
 from typing import TYPE_CHECKING, Callable
 from zlib import crc32
 
-from telemetry.model.codec import escape_marker
 from telemetry.model.errors import JournalError
 from telemetry.model.ids import Clock, new_writer
 from telemetry.model.records import FORMAT_VERSION, Change, RecordType
@@ -57,7 +56,8 @@ class Writer:
 
         Args:
             kind: A change of a run, or `COMMIT`.
-            bodies: Each the inside of an object: the run's two keys, then its fields.
+            bodies: Each the inside of an object: the run's two keys, then its fields; nothing in
+                it may look like the beginning of a record.
 
         Raises:
             JournalError: The journal did not take them.
@@ -67,9 +67,9 @@ class Writer:
         head, number = self._heads[kind], self._number
         parts: list[bytes] = []
         for body in bodies:
-            opening, said = b"%b%d%b" % (head, number(), stamp), escape_marker(body)
-            closing = b',"crc":"%08x"}\n' % crc32(said, crc32(opening))
-            parts += (opening, said, closing)
+            opening = b"%b%d%b" % (head, number(), stamp)
+            closing = b',"crc":"%08x"}\n' % crc32(body, crc32(opening))
+            parts += (opening, body, closing)
         return self.append(b"".join(parts), now // 1_000_000)
 
     def append(self, block: bytes, second: int) -> int:

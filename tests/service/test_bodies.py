@@ -10,45 +10,16 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from posted_runs import posted_runs
 
 from telemetry.model.bounds import Limits
+from telemetry.model.codec import MARKER
 from telemetry.model.payload import PayloadEncoder
 from telemetry.model.run import Kind
 from telemetry.model.scrub import Scrubber
 from telemetry.model.values import cut
 from telemetry.service.bodies import POSTED, REQUIRED, Settler, UnusualError, decode_run
 from telemetry.service.checks import check_run
-
-TEXTS = st.text(
-    st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20
-) | st.sampled_from(["password=hunter2hunter2", "https://u:secretpw@host/x", "a\0b", " "])
-SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | TEXTS
-VALUES = {
-    Kind.TEXT: TEXTS,
-    Kind.COUNT: st.integers(0, 2**63 - 1),
-    Kind.FLAG: st.booleans(),
-    Kind.TIME: st.sampled_from(
-        ["2026-11-22T05:13:00Z", "2026-11-22T05:13:00.25+05:30", "2026-11-22T05:13:00.123456Z"]
-    ),
-    Kind.JSON: st.dictionaries(
-        TEXTS | st.sampled_from(["api_key", "tokens"]), SCALARS | st.lists(SCALARS, max_size=3)
-    ),
-    Kind.STATUS: st.sampled_from(["running", "ok", "failure", "timeout"]),
-    Kind.TRIGGER: st.sampled_from(["cli", "mcp"]),
-    Kind.COMMIT_SOURCE: st.sampled_from(["ci", "llm"]),
-}
-KEYS = st.from_regex(r"[a-z0-9-]{1,20}", fullmatch=True)
-
-
-@st.composite
-def runs(draw):
-    names = draw(st.sets(st.sampled_from(sorted(POSTED)), max_size=4)) | set(REQUIRED)
-    run = {}
-    for name in names:
-        limit = POSTED[name].max_length
-        value = draw(KEYS if name in ("event_id", "run_id") else VALUES[POSTED[name].kind])
-        run[name] = value[:limit] if isinstance(value, str) and limit else value
-    return run
 
 
 def settler():
@@ -72,7 +43,7 @@ def careful(run):
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(runs(), min_size=1, max_size=3))
+@given(st.lists(posted_runs(), min_size=1, max_size=3))
 def test_many_together_are_settled_as_each_alone(some):
     """
     What the quick way writes is what the careful way would, value by value.
@@ -80,10 +51,11 @@ def test_many_together_are_settled_as_each_alone(some):
     shared = settler()
     try:
         bodies = [decode_run(json.dumps(run).encode()) for run in some]
-        found = [json.loads(b"{" + said + b"}") for said in shared.runs(bodies)]
+        saids = shared.runs(bodies)
     except (msgspec.MsgspecError, UnusualError):
         return
-    assert found == [careful(run) for run in some]
+    assert [json.loads(b"{" + said + b"}") for said in saids] == [careful(run) for run in some]
+    assert MARKER not in b"".join(saids)
 
 
 @pytest.mark.parametrize("count", [1, 3])

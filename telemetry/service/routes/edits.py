@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from telemetry.model.codec import escape_marker
 from telemetry.model.run import COLUMNS, Status
 from telemetry.service.answers import json_answer
 from telemetry.service.auth import ANONYMOUS, Principal
@@ -133,7 +134,7 @@ def _write(service: Service, kind: str, row: dict[str, Any], fields: dict[str, A
     Record something about a run that is known.
     """
     keys = {name: row[name] for name in KEYS}
-    body = _encode({**keys, **fields})[1:-1]
+    body = escape_marker(_encode({**keys, **fields})[1:-1])
     service.barrier.wrote(service.writer.record(kind, [body]), [row["event_id"]])
 
 

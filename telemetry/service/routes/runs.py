@@ -4,6 +4,8 @@ Runs: handed over, listed and looked at.
 
 from __future__ import annotations
 
+import asyncio
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import attrs
@@ -13,7 +15,7 @@ from telemetry.model.records import DECODE_ERRORS
 from telemetry.model.run import COLUMNS, Kind
 from telemetry.model.values import clean_text, to_sql
 from telemetry.service.answers import json_answer
-from telemetry.service.bodies import UnusualError, decode_run, decode_runs
+from telemetry.service.bodies import KEYS, UnusualError, decode_run
 from telemetry.service.checks import check_run, parse
 from telemetry.service.operations import PREFIX, Operation
 from telemetry.service.posting import CREATED, Posted, post
@@ -23,7 +25,7 @@ from telemetry.service.rendering import etag, run_document
 from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, Filters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.requests import Request
 
@@ -33,7 +35,12 @@ if TYPE_CHECKING:
 
 #: Runs in one batch.
 MAX_ITEMS = 5000
+#: Runs that are looked at together: so few that what they are made into stays in the cache.
+AT_ONCE = 64
+#: Runs between which other requests have a turn: some milliseconds.
+BETWEEN_TURNS = 4 * AT_ONCE
 
+_event_id_of, _run_id_of = map(attrgetter, KEYS)
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -49,7 +56,7 @@ async def create_run(service: Service, request: Request) -> Answer:
 def _read_one(service: Service, raw: bytes, loc: Loc = ("body",)) -> Posted:
     try:
         body = decode_run(raw)
-        return Posted(body, service.settler.run(body))
+        return Posted(body.event_id, body.run_id, service.settler.run(body))
     except (*DECODE_ERRORS, UnusualError):
         return _read_slowly(service, parse(raw, loc), loc)
 
@@ -58,16 +65,16 @@ def _read_slowly(service: Service, document: Any, loc: Loc) -> Posted:
     body, checked = check_run(document, loc)
     if body is None:
         raise invalid(checked.errors)
-    return Posted(body, service.settler.run(body), checked.ignored)
+    return Posted(body.event_id, body.run_id, service.settler.run(body), checked.ignored)
 
 
 async def _said_of(service: Service, item: Posted) -> dict[str, Any]:
-    event_id = item.body.event_id
+    event_id = item.event_id
     said: dict[str, Any] = {"status": item.status, "event_id": event_id}
     if item.ignored:
         said["ignored"] = [one.plain() for one in item.ignored]
     if item.status == CREATED:
-        said["run_id"] = item.body.run_id
+        said["run_id"] = item.run_id
     elif item.was_deleted:
         said["message"] = f"Run {event_id} was deleted, and stays so"
     else:
@@ -88,7 +95,7 @@ async def _differences(service: Service, item: Posted) -> list[str]:
     """
     Return in which fields a repeat says something else than the run that is stored.
     """
-    row = await service.read(service.store.run, item.body.event_id)
+    row = await service.read(service.store.run, item.event_id)
     said = msgspec.json.decode(b"{" + item.said + b"}")
     return [name for name, value in said.items() if row and not _is_as_said(row, name, value)]
 
@@ -110,18 +117,41 @@ async def create_runs(service: Service, request: Request) -> Answer:
     """
     body = await request.body()
     service.begin_batch()
-    items, errors = _read_many(service, body)
+    items, errors = await _read_many(service, body)
     await post(service, [item for item in items if item is not None])
     return json_answer(_counts(items, errors))
 
 
-def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
+async def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
+    """
+    Read runs some at a time, so that others have their turn.
+    """
+    raws = _split(raw)
+    _check_count(len(raws))
+    items: list[Any] = []
+    errors: dict[int, Refused] = {}
+    for first in range(0, len(raws), AT_ONCE):
+        if first and not first % BETWEEN_TURNS:
+            await asyncio.sleep(0)
+        some = raws[first : first + AT_ONCE]
+        try:
+            items += _read_some(service, some)
+        except (*DECODE_ERRORS, UnusualError):
+            _read_each(service, some, items, errors)
+    return items, errors
+
+
+def _split(raw: bytes) -> Sequence[Union[bytes, msgspec.Raw]]:
     try:
-        bodies = decode_runs(raw)
-        _check_count(len(bodies))
-        return [*map(Posted, bodies, service.settler.runs(bodies))], {}
-    except (*DECODE_ERRORS, UnusualError):
-        return _read_each(service, raw)
+        return _decode_items(raw)
+    except DECODE_ERRORS:
+        return _items_of(parse(raw))
+
+
+def _read_some(service: Service, raws: Sequence[Union[bytes, msgspec.Raw]]) -> Iterator[Posted]:
+    bodies = [*map(decode_run, raws)]
+    saids = service.settler.runs(bodies)
+    return map(Posted, map(_event_id_of, bodies), map(_run_id_of, bodies), saids)
 
 
 def _check_count(count: int) -> None:
@@ -131,22 +161,22 @@ def _check_count(count: int) -> None:
         raise invalid([error])
 
 
-def _read_each(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
-    raws: Sequence[Union[bytes, msgspec.Raw]]
-    try:
-        raws = _decode_items(raw)
-    except DECODE_ERRORS:
-        raws = _items_of(parse(raw))
-    _check_count(len(raws))
-    items: list[Any] = []
-    errors: dict[int, Refused] = {}
-    for at, one in enumerate(raws):
+def _read_each(
+    service: Service,
+    raws: Sequence[Union[bytes, msgspec.Raw]],
+    items: list[Any],
+    errors: dict[int, Refused],
+) -> None:
+    """
+    Read runs one by one, and put each with the others or with the errors.
+    """
+    for one in map(bytes, raws):
+        at = len(items)
         try:
-            items.append(_read_one(service, bytes(one), ("body", at)))
+            items.append(_read_one(service, one, ("body", at)))
         except Problem as problem:
             items.append(None)
-            errors[at] = Refused(_event_id_in(bytes(one)), problem)
-    return items, errors
+            errors[at] = Refused(_event_id_in(one), problem)
 
 
 def _event_id_in(raw: bytes) -> Optional[str]:
@@ -196,7 +226,7 @@ def _counts(items: list[Any], errors: dict[int, Refused]) -> dict[str, Any]:
 
 
 def _result(item: Posted) -> dict[str, Any]:
-    result: dict[str, Any] = {"status": item.status, "event_id": item.body.event_id}
+    result: dict[str, Any] = {"status": item.status, "event_id": item.event_id}
     if item.is_outcome_taken:
         result["outcome_taken"] = True
     if item.ignored:

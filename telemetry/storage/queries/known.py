@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 #: Few statements of fixed sizes, so that each is prepared once.
-_SIZES = (1, 8, 64, 512)
+_SIZES = (1, 8, 64, 128, 256, 512)
 _AT_ONCE = _SIZES[-1]
 _MARKS = {size: ", ".join(f"?{number + 1}" for number in range(size)) for size in _SIZES}
 #: One statement: each begins with system calls that cost more than the look-up of a few keys.

@@ -1,0 +1,113 @@
+"""
+Many runs handed over together become what each alone would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from posted_runs import posted_runs
+
+from telemetry.config import TelemetryConfig
+from telemetry.service.app import create_app
+from telemetry.service.routes.runs import AT_ONCE, BETWEEN_TURNS, MAX_ITEMS, create_runs
+
+RUNS = "/api/v1/runs"
+OF_ITS_OWN = {"event_id", "run_id", "created_at", "updated_at"}
+SPOILT = st.sampled_from(
+    [
+        {"status": "bogus"},
+        {"start_time": "2026-11-22T05:13:00"},
+        {"start_time": '2026-11-22T05:13:00.123456Z","2026-11-22T05:13:00.123456Z'},
+        {"agent_name": " "},
+        {"metrics_json": {"deep": [[{"er": 1}]]}},
+        {"metrics_json": {"lt": 1, "record_type": "run"}},
+        {"no_field": 1},
+        {},
+    ]
+)
+_numbers = itertools.count()
+
+
+def stored(api, event_id):
+    row = api.get(f"{RUNS}/{event_id}").json()
+    return {name: value for name, value in row.items() if name not in OF_ITS_OWN}
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.lists(st.tuples(posted_runs(), SPOILT), min_size=1, max_size=4))
+def test_a_batch_stores_what_its_runs_alone_would(api, pairs):
+    """
+    The quick way of a batch and the careful one of a single run with an unknown field agree.
+    """
+    mark = f"b-{next(_numbers)}"
+    runs = [{**run, **spoilt} for run, spoilt in pairs]
+    together = [{**run, "event_id": f"{mark}-{at}-t"} for at, run in enumerate(runs)]
+    alone = [{**run, "event_id": f"{mark}-{at}-a", "~": 0} for at, run in enumerate(runs)]
+
+    results = api.post(f"{RUNS}/batch", content=json.dumps(together)).json()["results"]
+
+    for result, one, other in zip(results, together, alone):
+        answer = api.post(RUNS, content=json.dumps(other))
+        assert (result["status"] == "created") == (answer.status_code == 201), (result, answer.text)
+        if result["status"] == "created":
+            assert stored(api, one["event_id"]) == stored(api, other["event_id"])
+
+
+@pytest.mark.parametrize("bad", [0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE])
+def test_each_result_stands_where_its_run_does(api, new, bad):
+    """
+    What cannot be taken is named by its place, however the batch is cut into pieces.
+    """
+    runs = [new() for _ in range(2 * AT_ONCE + 1)]
+    runs[bad]["status"] = "bogus"
+
+    answer = api.post(f"{RUNS}/batch", json=runs).json()
+
+    assert [one["event_id"] for one in answer["results"]] == [run["event_id"] for run in runs]
+    assert [at for at, one in enumerate(answer["results"]) if one["status"] == "error"] == [bad]
+    assert answer["results"][bad]["detail"][0]["loc"] == ["body", bad, "status"]
+
+
+class _Body:
+    """
+    The part of a request that the handler of a batch looks at.
+    """
+
+    def __init__(self, runs):
+        self._runs = runs
+
+    async def body(self):
+        return json.dumps(self._runs).encode()
+
+
+def test_a_large_batch_leaves_others_their_turn(tmp_path, new):
+    """
+    Between some runs and the next ones, whatever else is ready goes on.
+    """
+
+    async def turns():
+        request = _Body([new() for _ in range(MAX_ITEMS)])
+        handler = asyncio.get_running_loop().create_task(create_runs(service, request))
+        count = 0
+        while not handler.done():
+            await asyncio.sleep(0)
+            count += 1
+        assert json.loads(handler.result().body)["inserted"] == MAX_ITEMS
+        return count
+
+    config = TelemetryConfig.from_env({}, base_dir=tmp_path / "base")
+    service = create_app(config).state.service
+    try:
+        assert asyncio.run(turns()) >= MAX_ITEMS // BETWEEN_TURNS
+    finally:
+        service.close(5)
