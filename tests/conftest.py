@@ -5,10 +5,28 @@ What every test starts from: no setting of the developer's own, and no notice sa
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import hypothesis
 import pytest
 
 from telemetry.runtime import notices
+
+# No test is about time: a busy machine must not fail one.
+hypothesis.settings.register_profile(
+    "telemetry", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("telemetry")
+
+#: What goes on until it is tired of it. One Python does, the others leave it out by `-m "not soak"`.
+SOAKS = (
+    "crash/",
+    "model/test_machine.py",
+    "service/test_schemathesis.py",
+    "service/test_storm.py",
+    "thirdparty/test_zoo.py",
+)
+TESTS = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +49,12 @@ def pytest_make_parametrize_id(config, val, argname):
     """
     is_long = isinstance(val, bytes) and len(val) > 40
     return argname if is_long else None
+
+
+def pytest_collection_modifyitems(items):
+    """
+    Mark the soaks.
+    """
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(SOAKS):
+            item.add_marker(pytest.mark.soak)

@@ -19,7 +19,11 @@ from telemetry.model.run import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = sorted(
-    [*ROOT.glob("telemetry/**/*.py"), *ROOT.glob("telemetry_plugins/**/*.py"), *ROOT.glob("docs/*.py")]
+    [
+        *ROOT.glob("telemetry/**/*.py"),
+        *ROOT.glob("telemetry_plugins/**/*.py"),
+        *ROOT.glob("docs/*.py"),
+    ]
 )
 TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
 FIELDS = ROOT / "telemetry" / "model" / "run.py"

@@ -18,7 +18,7 @@ RUNS = 20
 EVENTS_PER_RUN = 10
 EXIT_S = 0.5
 #: What the program takes beside the exit budget, on a machine that is busy with other things.
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 ALONE = [
     "Raising",

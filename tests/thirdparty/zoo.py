@@ -22,7 +22,7 @@ from telemetry.logs import RunHandler
 from telemetry.sinks import Cursor
 
 EVENTS_PER_RUN = 10
-PATIENCE_S = 30.0
+PATIENCE_S = 80.0
 
 
 class Good:
