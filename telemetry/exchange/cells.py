@@ -10,7 +10,6 @@ inside a text counts as a beginning too. `unguarded` gives back exactly what `gu
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,7 +34,10 @@ _BEGINS = rf"(?=[{_PASSED}]*[{_SIGNS}])"
 _DANGER = re.compile(rf"\A{_FIRST}|{_LATER}{_BEGINS}")
 _GUARD = re.compile(rf"\A'{_FIRST}|{_LATER}'{_BEGINS}")
 #: What most texts are, seen at once: they begin with a letter or a digit and are never cut.
-_is_plain = re.compile(rf"[A-Za-z0-9][^{_CUTS}]*").fullmatch
+_is_plain = re.compile(rf"[A-Za-z0-9][^{_CUTS}\x00]*").fullmatch
+#: NUL has no place in a CSV file (RFC 4180, section 2): spreadsheets and older readers refuse it.
+_NUL, _NUL_SHOWN = "\x00", "\u2400"
+_CRLF = "\r\n"
 
 
 def guarded(text: str) -> str:
@@ -54,17 +56,31 @@ def unguarded(text: str) -> str:
 
 def csv_text(rows: Iterable[Sequence[Any]], *, guarded: bool) -> str:
     """
-    Return rows as CSV with a newline behind each; null is an empty cell.
+    Return rows as CSV, a newline behind each; null is an empty cell, NUL its picture (U+2400).
     """
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    if guarded:
-        rows = (
-            [
-                cell if not isinstance(cell, str) or _is_plain(cell) else _DANGER.sub("'", cell)
-                for cell in row
-            ]
-            for row in rows
-        )
-    writer.writerows(rows)
-    return buffer.getvalue()
+    lines = _Lines()
+    # Before Python 3.13 only signs of the line's own end make the writer quote a cell.
+    writer = csv.writer(lines, lineterminator=_CRLF)
+    shown = _guarded_cell if guarded else _cell
+    writer.writerows(
+        [cell if not isinstance(cell, str) or _is_plain(cell) else shown(cell) for cell in row]
+        for row in rows
+    )
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """
+    A file for the writer, whose lines end in a newline alone.
+    """
+
+    def write(self, line: str) -> None:
+        self.append(line[: -len(_CRLF)] + "\n")
+
+
+def _cell(text: str) -> str:
+    return text.replace(_NUL, _NUL_SHOWN)
+
+
+def _guarded_cell(text: str) -> str:
+    return _DANGER.sub("'", _cell(text))

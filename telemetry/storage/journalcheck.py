@@ -122,7 +122,8 @@ def _damage(journal: Journal, segment: Segment, chunk: Chunk) -> Iterator[Findin
         yield Finding("journal", level, text, "" if is_cut else _PASSED_OVER)
         if named >= min(MAX_NAMED, chunk.damaged_count):
             break
-    if not named or (is_packed(segment.path) and chunk.cursor.offset >= segment.size):
+    is_short = is_packed(segment.path) and named < min(MAX_NAMED, chunk.damaged_count)
+    if not named or is_short:
         text = (
             f"{segment.path.name}: {chunk.damaged_bytes} bytes from offset {chunk.cursor.offset} on"
             " cannot be read"

@@ -38,10 +38,23 @@ def test_no_cell_is_a_formula_however_the_file_is_cut(row, delimiter):
     No text cell begins a formula, also for a program that expects another delimiter.
     """
     text = csv_text([row], guarded=True)
-    rows = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
     assert not [cell for cells in rows for cell in cells if is_formula(cell)]
     assert not guarded(row[0]).startswith(("\t", "\r", "\n"))
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans())
+@example(["a\x00b"], False)
+@example(["a\rb"], True)
+def test_a_file_says_each_text(row, is_guarded):
+    """
+    Every text is read back from a file, a NUL as its picture.
+    """
+    (cells,) = csv.reader(io.StringIO(csv_text([row], guarded=is_guarded), newline=""))
+    texts = [unguarded(cell) if is_guarded else cell for cell in cells]
+
+    assert texts == [text.replace("\x00", "\u2400") for text in row]
 
 
 @given(TEXTS)
