@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 import httpx
 
-from telemetry.api import calls, results
+from telemetry.api import calls, readers, results
 from telemetry.api.base import DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, Caller, Walk
 from telemetry.api.calls import Call, FilterValue, NewRun
 
@@ -157,7 +157,7 @@ class AsyncTelemetryAPI(Caller):
         """
         Yield what a run logged, oldest first.
         """
-        return self._beside(event_id, results.EVENTS)
+        return self._beside(event_id, readers.EVENTS)
 
     async def event_page(
         self, event_id: str, *, cursor: Optional[str] = None, limit: int = calls.MAX_PAGE_ROWS
@@ -165,19 +165,19 @@ class AsyncTelemetryAPI(Caller):
         """
         Return a page of what a run logged, oldest first, and the cursor of the page behind it.
         """
-        return await self._do(calls.beside(event_id, results.EVENTS, cursor=cursor, limit=limit))
+        return await self._do(calls.beside(event_id, readers.EVENTS, cursor=cursor, limit=limit))
 
     def history(self, event_id: str) -> AsyncIterator[results.HistoryRecord]:
         """
         Yield what made a run what it is, oldest first; also of a deleted run.
         """
-        return self._beside(event_id, results.HISTORY)
+        return self._beside(event_id, readers.HISTORY)
 
     def children(self, event_id: str) -> AsyncIterator[results.StoredRun]:
         """
         Yield the runs nested in one, oldest first.
         """
-        return self._beside(event_id, results.CHILDREN)
+        return self._beside(event_id, readers.CHILDREN)
 
     async def commit_url(self, event_id: str) -> Optional[str]:
         """
@@ -262,7 +262,7 @@ class AsyncTelemetryAPI(Caller):
             call = walk.then(found)
 
     async def _beside(
-        self, event_id: str, what: results.Beside[ResultType]
+        self, event_id: str, what: readers.Beside[ResultType]
     ) -> AsyncIterator[ResultType]:
         cursor: Optional[str] = None
         while True:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import attrs
 import msgspec
 
-from telemetry.api import results
+from telemetry.api import readers, results
 from telemetry.api.answers import Answer
 from telemetry.api.errors import FieldProblem, InvalidError
 from telemetry.model.run import COLUMNS, Kind, Run
@@ -87,7 +87,7 @@ def create_run(run: NewRun) -> Call[results.CreateResult]:
     """
     Hand over one run.
     """
-    return _with_json("POST", RUNS, _document(run), results.of(results.CreateResult))
+    return _with_json("POST", RUNS, _document(run), readers.of(results.CreateResult))
 
 
 def create_runs(runs: Iterable[NewRun]) -> Iterator[Call[results.BatchResult]]:
@@ -100,7 +100,7 @@ def create_runs(runs: Iterable[NewRun]) -> Iterator[Call[results.BatchResult]]:
             path=f"{RUNS}/batch",
             body=b"[%b]" % b",".join(chunk),
             headers={"Content-Type": JSON},
-            read=results.of(results.BatchResult),
+            read=readers.of(results.BatchResult),
         )
 
 
@@ -120,14 +120,14 @@ def page(
         asked["offset"] = offset
     if cursor is not None:
         asked["cursor"] = cursor
-    return Call(method="GET", path=RUNS, params=_params(asked), read=results.page)
+    return Call(method="GET", path=RUNS, params=_params(asked), read=readers.page)
 
 
 def run(event_id: str) -> Call[results.StoredRun]:
     """
     Ask for one run.
     """
-    return Call(method="GET", path=_path(event_id), read=results.stored_run)
+    return Call(method="GET", path=_path(event_id), read=readers.stored_run)
 
 
 def update_run(
@@ -137,7 +137,7 @@ def update_run(
     Correct fields of a run; None clears one.
     """
     document = {name: _plain(name, value) for name, value in fields.items()}
-    read = results.edited
+    read = readers.edited
     return _edit("PATCH", _path(event_id), document, read, if_match=if_match)
 
 
@@ -145,7 +145,7 @@ def delete_run(event_id: str, *, if_match: Optional[str]) -> Call[None]:
     """
     Delete a run.
     """
-    return _edit("DELETE", _path(event_id), None, results.nothing, if_match=if_match)
+    return _edit("DELETE", _path(event_id), None, readers.nothing, if_match=if_match)
 
 
 def associate_commit(
@@ -169,12 +169,12 @@ def associate_commit(
     }
     document = {name: value for name, value in said.items() if value is not None}
     path = _path(event_id, "associate-commit")
-    return _edit("POST", path, document, results.of(results.CommitResult), if_match=None)
+    return _edit("POST", path, document, readers.of(results.CommitResult), if_match=None)
 
 
 def beside(
     event_id: str,
-    what: results.Beside[AnswerType],
+    what: readers.Beside[AnswerType],
     *,
     cursor: Optional[str] = None,
     limit: int = MAX_PAGE_ROWS,
@@ -194,7 +194,7 @@ def link(event_id: str, what: str) -> Call[Optional[str]]:
     Ask for a run's ``commit-url`` or ``repo-url``.
     """
     key = what.replace("-", "_")
-    return Call(method="GET", path=_path(event_id, what), read=results.link(key))
+    return Call(method="GET", path=_path(event_id, what), read=readers.link(key))
 
 
 def stats(name: str, filters: Mapping[str, FilterValue]) -> Call[dict[str, Any]]:
@@ -202,7 +202,7 @@ def stats(name: str, filters: Mapping[str, FilterValue]) -> Call[dict[str, Any]]
     Ask for one of the statistics.
     """
     path = f"{API}/stats/{quote(name, safe='')}"
-    return Call(method="GET", path=path, params=_params(filters), read=results.document)
+    return Call(method="GET", path=path, params=_params(filters), read=readers.document)
 
 
 def send_records(lines: Iterable[bytes]) -> Iterator[Call[results.RecordsResult]]:
@@ -216,7 +216,7 @@ def send_records(lines: Iterable[bytes]) -> Iterator[Call[results.RecordsResult]
             path=f"{API}/records",
             body=b"".join(chunk),
             headers={"Content-Type": NDJSON},
-            read=results.of(results.RecordsResult),
+            read=readers.of(results.RecordsResult),
         )
 
 
@@ -351,7 +351,7 @@ def _refused(name: str, rule: str, way_out: str, value: Any) -> InvalidError:
     return InvalidError(f"{name} {rule}{got}; {way_out}", errors=[problem])
 
 
-HEALTH = Call(method="GET", path="/health", read=results.health)
-READY = Call(method="GET", path="/readyz", read=results.health)
-METRICS = Call(method="GET", path="/metrics", read=results.of(results.Metrics))
-METADATA = Call(method="GET", path=f"{API}/metadata", read=results.of(results.Metadata))
+HEALTH = Call(method="GET", path="/health", read=readers.health)
+READY = Call(method="GET", path="/readyz", read=readers.health)
+METRICS = Call(method="GET", path="/metrics", read=readers.of(results.Metrics))
+METADATA = Call(method="GET", path=f"{API}/metadata", read=readers.of(results.Metadata))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 import httpx
 
-from telemetry.api import calls, results
+from telemetry.api import calls, readers, results
 from telemetry.api.base import DEFAULT_RETRIES, DEFAULT_TIMEOUT_S, Caller, Walk
 from telemetry.api.calls import Call, FilterValue, NewRun
 
@@ -169,7 +169,7 @@ class TelemetryAPI(Caller):
         """
         Yield what a run logged, oldest first.
         """
-        return self._beside(event_id, results.EVENTS)
+        return self._beside(event_id, readers.EVENTS)
 
     def event_page(
         self, event_id: str, *, cursor: Optional[str] = None, limit: int = calls.MAX_PAGE_ROWS
@@ -177,19 +177,19 @@ class TelemetryAPI(Caller):
         """
         Return a page of what a run logged, oldest first, and the cursor of the page behind it.
         """
-        return self._do(calls.beside(event_id, results.EVENTS, cursor=cursor, limit=limit))
+        return self._do(calls.beside(event_id, readers.EVENTS, cursor=cursor, limit=limit))
 
     def history(self, event_id: str) -> Iterator[results.HistoryRecord]:
         """
         Yield what made a run what it is, oldest first; also of a deleted run.
         """
-        return self._beside(event_id, results.HISTORY)
+        return self._beside(event_id, readers.HISTORY)
 
     def children(self, event_id: str) -> Iterator[results.StoredRun]:
         """
         Yield the runs nested in one, oldest first.
         """
-        return self._beside(event_id, results.CHILDREN)
+        return self._beside(event_id, readers.CHILDREN)
 
     def commit_url(self, event_id: str) -> Optional[str]:
         """
@@ -272,7 +272,7 @@ class TelemetryAPI(Caller):
             yield from found.runs
             call = walk.then(found)
 
-    def _beside(self, event_id: str, what: results.Beside[ResultType]) -> Iterator[ResultType]:
+    def _beside(self, event_id: str, what: readers.Beside[ResultType]) -> Iterator[ResultType]:
         cursor: Optional[str] = None
         while True:
             found = self._do(calls.beside(event_id, what, cursor=cursor))
