@@ -18,14 +18,15 @@ from telemetry.testing.fixtures import (
 
 if TYPE_CHECKING:
     from telemetry.testing.captured import CapturedRuns
-    from telemetry.testing.conformance import SinkConformance, check_sink
+    from telemetry.testing.checking import check_sink
+    from telemetry.testing.conformance import SinkConformance
     from telemetry.testing.doubles import Fault, FaultySink, MemorySink
     from telemetry.testing.samples import batches_of, sample_batches, sample_records
 
 _HOMES = {
     "CapturedRuns": "telemetry.testing.captured",
     "SinkConformance": "telemetry.testing.conformance",
-    "check_sink": "telemetry.testing.conformance",
+    "check_sink": "telemetry.testing.checking",
     "Fault": "telemetry.testing.doubles",
     "FaultySink": "telemetry.testing.doubles",
     "MemorySink": "telemetry.testing.doubles",

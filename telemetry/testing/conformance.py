@@ -15,34 +15,29 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import tempfile
-import time
-import traceback
-import warnings
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import attrs
 
 from telemetry.model.errors import CursorMovedError
-from telemetry.sinks import CursorKeeper
+from telemetry.sinks import Cursor, CursorKeeper
+from telemetry.testing.elsewhere import OtherThread, in_child
 from telemetry.testing.samples import batches_of, sample_batches, sample_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from telemetry.model.records import Record
-    from telemetry.sinks import Cursor, Sink
+    from telemetry.sinks import Sink
 
     Batch = tuple[tuple[Record, ...], Cursor]
 
-TIMEOUT_S = 60.0
-POLL_S = 0.005
+#: The position of records that no segment has.
+_NOWHERE = Cursor("", 0)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -160,7 +155,7 @@ class SinkConformance(ABC):
         What the journal could not take comes with no segment, and may come again with one.
         """
         batches = sample_batches()
-        self._write(tmp_path, [(batches[0][0], _nowhere())])
+        self._write(tmp_path, [(batches[0][0], _NOWHERE)])
         sink = self.make_sink(tmp_path)
         if isinstance(sink, CursorKeeper):
             _require(not sink.cursors(), "a batch without a segment must not become a cursor")
@@ -227,7 +222,7 @@ class SinkConformance(ABC):
         batches = sample_batches()
         with ExitStack() as stack:
             # All alive at once: the number of a thread that has ended is given away again.
-            maker, writer, closer = (stack.enter_context(_Thread()) for _ in range(3))
+            maker, writer, closer = (stack.enter_context(OtherThread()) for _ in range(3))
             sink = maker.call(lambda: self.make_sink(tmp_path))
             for batch in batches:
                 writer.call(partial(sink.write, *batch))
@@ -249,7 +244,7 @@ class SinkConformance(ABC):
             sink.write(*batches[1])
             sink.close()
 
-        _in_child(go_on)
+        in_child(go_on)
         sink.close()
         self._write(tmp_path, batches[2:])
         self._expect(tmp_path, batches)
@@ -331,74 +326,12 @@ class SinkConformance(ABC):
         )
 
 
-def check_sink(
-    make_sink: Callable[[Path], Sink],
-    *,
-    delivered: Optional[Callable[[Path], Sequence[str]]] = None,
-    repeats_are_harmless: bool = True,
-) -> None:
-    """
-    Run every check on a sink.
-
-    Args:
-        make_sink: Returns a new sink that keeps its data in a directory.
-        delivered: Returns the ids of the records that have arrived, in order.
-        repeats_are_harmless: False declares at-least-once delivery.
-
-    Raises:
-        AssertionError: The sink breaks a rule; the message says which.
-    """
-    checks = _Checks(make_sink, delivered, repeats_are_harmless=repeats_are_harmless)
-    for name in dir(SinkConformance):
-        if name.startswith("test_"):
-            with tempfile.TemporaryDirectory() as directory:
-                getattr(checks, name)(Path(directory))
-
-
-class _Checks(SinkConformance):
-    """
-    The checks of a sink that is given by functions.
-    """
-
-    def __init__(
-        self,
-        make_sink: Callable[[Path], Sink],
-        delivered: Optional[Callable[[Path], Sequence[str]]],
-        *,
-        repeats_are_harmless: bool,
-    ) -> None:
-        self._make_sink = make_sink
-        self._delivered = delivered
-        self.repeats_are_harmless = repeats_are_harmless  # type: ignore[misc]
-
-    def make_sink(self, base: Path) -> Sink:
-        """
-        Return what the function makes.
-        """
-        return self._make_sink(base)
-
-    def delivered(self, base: Path) -> Optional[Sequence[str]]:
-        """
-        Return what the function sees.
-        """
-        return self._delivered(base) if self._delivered is not None else None
-
-
 def _require(condition: bool, message: str) -> None:  # noqa: FBT001 (like the statement)
     """
     Raise where a rule is broken; plain asserts vanish under ``python -O``.
     """
     if not condition:
         raise AssertionError(message)
-
-
-def _nowhere() -> Cursor:
-    """
-    Return the position of records that no segment has.
-    """
-    from telemetry.sinks import Cursor
-
-    return Cursor("", 0)
 
 
 def _content(record: Record) -> tuple[Any, ...]:
@@ -430,55 +363,6 @@ def _call(sink: Sink, method: str) -> None:
     Call an optional method.
     """
     getattr(sink, method, lambda: None)()
-
-
-def _in_child(function: Callable[[], None]) -> None:
-    """
-    Call a function in a forked process, and check that it comes back.
-    """
-    with warnings.catch_warnings():
-        # The sinks of a process with threads are forked, too.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:  # pragma: no cover (runs in the child)
-        try:
-            function()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 (nothing of the child may go on as the parent)
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    deadline = time.monotonic() + TIMEOUT_S
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    while not ended and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-        ended, status = os.waitpid(pid, os.WNOHANG)
-    if not ended:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    _require(bool(ended), f"a call in a child must return (waited {TIMEOUT_S:g} s)")
-    _require(status == 0, "a call in a child must succeed (its traceback is on standard error)")
-
-
-class _Thread:
-    """
-    One thread that calls what it is given.
-    """
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1)
-
-    def __enter__(self) -> _Thread:  # noqa: PYI034 (Self is not there on 3.9)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=False)
-
-    def call(self, function: Callable[[], Any]) -> Any:
-        """
-        Return what a function returns, called in the thread.
-        """
-        return self._executor.submit(function).result(timeout=TIMEOUT_S)
 
 
 def _difference(found: Sequence[str], expected: Sequence[str]) -> str:

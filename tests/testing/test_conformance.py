@@ -12,7 +12,7 @@ import pytest
 
 from telemetry.model.errors import CursorMovedError
 from telemetry.sinks import Cursor
-from telemetry.testing import SinkConformance, check_sink, conformance, sample_records
+from telemetry.testing import SinkConformance, check_sink, elsewhere, sample_records
 
 
 class FileSink:
@@ -260,7 +260,7 @@ def test_a_sink_that_fails_in_a_child_is_found(sink, message, monkeypatch):
     """
     A child that raises or hangs is a broken rule, and nothing of it is left behind.
     """
-    monkeypatch.setattr(conformance, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(elsewhere, "TIMEOUT_S", 0.3)
 
     with pytest.raises(AssertionError, match=message):
         check_sink(sink, delivered=ids_in, repeats_are_harmless=False)
