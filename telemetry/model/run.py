@@ -8,156 +8,48 @@ Tables, API bodies, filters, forms, exports, the CLI's columns and the documenta
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
+from telemetry.model.choices import (
+    STATUS_ALIASES,
+    CommitSource,
+    Status,
+    TriggerType,
+    parse_status,
+)
+from telemetry.model.column import (
+    MAX_INTEGER,
+    Column,
+    Group,
+    Kind,
+    column_of,
+    require_count,
+    require_zone,
+    spec,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Who reads the fields needs their forms and choices, too: all of it is imported from here.
+__all__ = [
+    "COLUMNS",
+    "MAX_INTEGER",
+    "SCHEMA_VERSION",
+    "STATUS_ALIASES",
+    "Column",
+    "CommitSource",
+    "Group",
+    "Kind",
+    "Run",
+    "Status",
+    "TriggerType",
+    "parse_status",
+]
+
 SCHEMA_VERSION = 8
-#: Largest integer a column holds: SQLite's and JSON readers' signed 64 bits.
-MAX_INTEGER = 2**63 - 1
-
-
-class Status(str, Enum):
-    """
-    Where a run stands. Only `RUNNING` is not final.
-    """
-
-    RUNNING = "running"
-    SUCCESS = "success"
-    FAILED = "failed"
-    PARTIAL = "partial"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-
-
-#: Spellings that are understood wherever a status is read, and never stored.
-STATUS_ALIASES: Mapping[str, Status] = {
-    "failure": Status.FAILED,
-    "error": Status.FAILED,
-    "completed": Status.SUCCESS,
-    "succeeded": Status.SUCCESS,
-    "ok": Status.SUCCESS,
-    "canceled": Status.CANCELLED,
-}
-_STATUSES: Mapping[str, Status] = {**{status.value: status for status in Status}, **STATUS_ALIASES}
-
-
-def parse_status(text: object) -> Optional[Status]:
-    """
-    Return the status that a text means, case and outer spaces ignored; None for an unknown one.
-    """
-    if not isinstance(text, str):
-        return None
-    return _STATUSES.get(text) or _STATUSES.get(text.strip().lower())
-
-
-class TriggerType(str, Enum):
-    """
-    What set a run off.
-    """
-
-    CLI = "cli"
-    WEB = "web"
-    SCHEDULER = "scheduler"
-    MCP = "mcp"
-    MANUAL = "manual"
-
-
-class CommitSource(str, Enum):
-    """
-    Who made a run's commit.
-    """
-
-    MANUAL = "manual"
-    LLM = "llm"
-    CI = "ci"
-
-
-class Group(str, Enum):
-    """
-    Fields that belong together on a page.
-    """
-
-    IDENTITY = "identity"
-    TIMING = "timing"
-    OUTCOME = "outcome"
-    ITEMS = "items"
-    SUBJECT = "subject"
-    GIT = "git"
-    ORIGIN = "origin"
-    EXTRA = "extra"
-    DELIVERY = "delivery"
-    BOOKKEEPING = "bookkeeping"
-
-
-class Kind(str, Enum):
-    """
-    What a column holds; each has one form in JSON and one in SQL.
-    """
-
-    TEXT = "text"
-    COUNT = "count"
-    FLAG = "flag"
-    TIME = "time"
-    JSON = "json"
-    STATUS = "status"
-    TRIGGER = "trigger"
-    COMMIT_SOURCE = "commit_source"
-
-
-_CHOICES: Mapping[Kind, type[Enum]] = {
-    Kind.STATUS: Status,
-    Kind.TRIGGER: TriggerType,
-    Kind.COMMIT_SOURCE: CommitSource,
-}
-
-
-def spec(  # noqa: PLR0913 (one parameter for each thing that derives from a field)
-    doc: str,
-    *,
-    kind: Kind,
-    group: Group,
-    unit: str = "",
-    max_length: Optional[int] = None,
-    patchable: bool = False,
-    since: int = 1,
-) -> dict[str, Any]:
-    """
-    Describe a field for everything that derives from it.
-
-    Args:
-        doc: What the field means, as a sentence.
-        kind: The form of its value.
-        group: The fields it stands with.
-        unit: Unit of a number, empty for a plain count.
-        max_length: Longest text in characters; a longer one is cut where an agent records it and
-            refused where a person enters it.
-        patchable: Whether a person may correct it.
-        since: The schema version that brought it.
-    """
-    return {
-        "doc": doc,
-        "kind": kind,
-        "group": group,
-        "unit": unit,
-        "max_length": max_length,
-        "patchable": patchable,
-        "since": since,
-    }
-
-
-def _utc(_: object, attribute: attrs.Attribute[Any], value: Optional[datetime]) -> None:
-    if value is not None and value.utcoffset() is None:
-        raise ValueError(f"{attribute.name} must carry a time zone (got {value.isoformat()!r})")
-
-
-def _count(_: object, attribute: attrs.Attribute[Any], value: Optional[int]) -> None:
-    if value is not None and not 0 <= value <= MAX_INTEGER:
-        raise ValueError(f"{attribute.name} must be from 0 to {MAX_INTEGER} (got {value})")
 
 
 @attrs.frozen(kw_only=True)
@@ -219,12 +111,12 @@ class Run:
     )
     start_time: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec("When it began.", kind=Kind.TIME, group=Group.TIMING),
     )
     end_time: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec(
             "When it ended; null while running.",
             kind=Kind.TIME,
@@ -234,7 +126,7 @@ class Run:
     )
     duration_ms: Optional[int] = attrs.field(
         default=None,
-        validator=_count,
+        validator=require_count,
         metadata=spec(
             "Time from start to end by a clock that is never set; null while running.",
             kind=Kind.COUNT,
@@ -245,22 +137,22 @@ class Run:
     )
     items_discovered: int = attrs.field(
         default=0,
-        validator=_count,
+        validator=require_count,
         metadata=spec("Items found.", kind=Kind.COUNT, group=Group.ITEMS, patchable=True),
     )
     items_succeeded: int = attrs.field(
         default=0,
-        validator=_count,
+        validator=require_count,
         metadata=spec("Items done.", kind=Kind.COUNT, group=Group.ITEMS, patchable=True),
     )
     items_failed: int = attrs.field(
         default=0,
-        validator=_count,
+        validator=require_count,
         metadata=spec("Items that failed.", kind=Kind.COUNT, group=Group.ITEMS, patchable=True),
     )
     items_skipped: int = attrs.field(
         default=0,
-        validator=_count,
+        validator=require_count,
         metadata=spec(
             "Items left out on purpose.",
             kind=Kind.COUNT,
@@ -422,7 +314,7 @@ class Run:
     )
     git_commit_timestamp: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec("When it was made.", kind=Kind.TIME, group=Group.GIT, since=4),
     )
     host: Optional[str] = attrs.field(
@@ -441,7 +333,7 @@ class Run:
     )
     pid: Optional[int] = attrs.field(
         default=None,
-        validator=_count,
+        validator=require_count,
         metadata=spec("Process id of the owner.", kind=Kind.COUNT, group=Group.ORIGIN, since=8),
     )
     work_dir: Optional[str] = attrs.field(
@@ -490,17 +382,17 @@ class Run:
     )
     api_posted_at: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec("When it did.", kind=Kind.TIME, group=Group.DELIVERY),
     )
     api_retry_count: int = attrs.field(
         default=0,
-        validator=_count,
+        validator=require_count,
         metadata=spec("Attempts beyond the first.", kind=Kind.COUNT, group=Group.DELIVERY),
     )
     schema_version: int = attrs.field(
         default=SCHEMA_VERSION,
-        validator=_count,
+        validator=require_count,
         metadata=spec(
             "Version of this field list that wrote the run.",
             kind=Kind.COUNT,
@@ -509,51 +401,15 @@ class Run:
     )
     created_at: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec("When the run was first heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING),
     )
     updated_at: Optional[datetime] = attrs.field(
         default=None,
-        validator=_utc,
+        validator=require_zone,
         metadata=spec("When it was last heard of.", kind=Kind.TIME, group=Group.BOOKKEEPING),
     )
 
 
-@attrs.frozen(kw_only=True)
-class Column:
-    """
-    One field of `Run`, as its readers see it.
-    """
-
-    name: str
-    kind: Kind
-    doc: str
-    group: Group
-    unit: str
-    max_length: Optional[int]
-    patchable: bool
-    since: int
-    default: Any
-    required: bool
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """
-        Return the values it may have; empty where it is free.
-        """
-        enum = _CHOICES.get(self.kind)
-        return tuple(str(member.value) for member in enum) if enum else ()
-
-
-def _column(field: attrs.Attribute[Any]) -> Column:
-    required = field.default is attrs.NOTHING
-    return Column(
-        name=field.name,
-        default=None if required else field.default,
-        required=required,
-        **field.metadata,
-    )
-
-
 #: Every field of `Run` by name, in order.
-COLUMNS: Mapping[str, Column] = {field.name: _column(field) for field in attrs.fields(Run)}
+COLUMNS: Mapping[str, Column] = {field.name: column_of(field) for field in attrs.fields(Run)}
