@@ -3,6 +3,7 @@ Kill a process at each storage system call of a scenario, one after the other; c
 
     python tests/crash/enumerate_crashes.py
     python tests/crash/enumerate_crashes.py --scenario append --most 10
+    python tests/crash/enumerate_crashes.py --scenario recover --part 1/4
 
 Needs strace, which stops the process on its way into the call. Exit status 0 if nothing that was acknowledged was lost and
 everything left behind could be used, else 1.
@@ -308,16 +309,24 @@ def crash(scenario, directory, call, when):
     return status != 0, apart(scenario.check, directory, process.acknowledged())
 
 
-def enumerate_scenario(name, base, most):
+def chosen(points, most, part):
+    """
+    Return evenly spread points, and of these one of several interleaved parts.
+    """
+    step = max(1, -(-len(points) // most)) if most else 1
+    number, parts = (int(text) for text in part.split("/"))
+    return points[::step][number - 1 :: parts]
+
+
+def enumerate_scenario(name, base, most, part):
     """
     Crash a scenario everywhere, or at evenly spread points; return (points, problems).
     """
     scenario = SCENARIOS[name]()
     counts = calls_of(scenario, base / name)
     points = [(call, when) for call, count in counts.items() for when in range(1, count + 1)]
-    step = max(1, -(-len(points) // most)) if most else 1
     crashes, problems = 0, []
-    for call, when in points[::step]:
+    for call, when in chosen(points, most, part):
         where = base / name / f"{call}-{when}" / "run"
         is_killed, wrong = crash(scenario, where, call, when)
         crashes += is_killed
@@ -333,12 +342,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), action="append")
     parser.add_argument("--most", type=int, default=0, help="crash points a scenario; 0 for all")
+    parser.add_argument("--part", default="1/1", help="I/N: every N-th of them, from the I-th")
     options = parser.parse_args()
     failures = []
     with tempfile.TemporaryDirectory(prefix="crashes-") as directory:
         for name in options.scenario or SCENARIOS:
             started = time.monotonic()
-            crashes, problems = enumerate_scenario(name, Path(directory), options.most)
+            crashes, problems = enumerate_scenario(name, Path(directory), options.most, options.part)
             failures += problems
             seconds = time.monotonic() - started
             print(f"{name:10} {crashes:4} crash points, {len(problems)} problems, {seconds:.1f} s")
