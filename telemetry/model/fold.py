@@ -21,6 +21,17 @@ import msgspec
 
 from telemetry.model.claims import fit, read_claims
 from telemetry.model.errors import CodecError
+from telemetry.model.ranks import (
+    AGENT,
+    CLASSES,
+    EDIT,
+    INFERRED,
+    LOWEST,
+    RUNNING,
+    key_text,
+    parse_key,
+    place_of,
+)
 from telemetry.model.records import DECODE_ERRORS, Change, RecordType, as_number
 from telemetry.model.run import COLUMNS, Status, parse_status
 from telemetry.model.values import canonical_time, run_from_row, to_sql
@@ -28,29 +39,18 @@ from telemetry.model.values import canonical_time, run_from_row, to_sql
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from telemetry.model.ranks import Key
     from telemetry.model.records import Record
     from telemetry.model.run import Run
     from telemetry.model.values import SqlValue
 
-_INFERRED, _AGENT, _EDIT = range(3)
 _RUN = RecordType.RUN.value
 _COMMIT = RecordType.COMMIT.value
 _ENDED = Change.ENDED.value
 _RECORDED = Change.RECORDED.value
-_EDITED = Change.EDITED.value
 _DELETED = Change.DELETED.value
-_CLASSES = {
-    Change.STARTED.value: _AGENT,
-    Change.UPDATED.value: _AGENT,
-    _ENDED: _AGENT,
-    _RECORDED: _AGENT,
-    Change.POSTED.value: _AGENT,
-    Change.INFERRED.value: _INFERRED,
-    _EDITED: _EDIT,
-}
 #: Changes whose time is that of the run's creation; all others only bound it.
 _CREATING = frozenset({Change.STARTED.value, _RECORDED})
-_RUNNING = Status.RUNNING.value
 _BLANK: dict[str, SqlValue] = {
     name: "" if column.required else to_sql(column, column.default)
     for name, column in COLUMNS.items()
@@ -59,9 +59,6 @@ _BLANK: dict[str, SqlValue] = {
 _END_FIELDS = ("end_time", "duration_ms", "error_summary", "error_details")
 #: A commit stands as a whole: the author of one never stays with the hash of another.
 _COMMIT_FIELDS = tuple(name for name in COLUMNS if name.startswith("git_commit_"))
-#: A status of each class among all: running never hides an end, but where a person sets it.
-_RUNNING_RANKS = (0, 1, 4)
-_END_RANKS = (2, 3, 5)
 #: What an editor cannot know of a run that is still running.
 _UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
 #: Fields that have a value in the row of a run of which nothing is said.
@@ -80,11 +77,6 @@ MAX_ASIDE = 1000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-#: The rank of what one record said: class, time, writer, number.
-Key = tuple[int, str, str, int]
-_LOWEST: Key = (-1, "", "", 0)
 #: Above every creation that is known.
 _UNKNOWN_CREATION = (True, "\uffff")
 
@@ -117,10 +109,10 @@ class Fold:
         self.deleted = False
         self._values: dict[str, SqlValue] = {}
         #: The key of each field that is not among the exceptions.
-        self._common = _LOWEST
+        self._common = LOWEST
         self._exceptions: dict[str, Key] = {}
         #: No field's key is higher.
-        self._highest = _LOWEST
+        self._highest = LOWEST
         self._aside: dict[str, tuple[Key, Any]] = {}
         #: Whether it is only a bound, and the time; the lowest stands.
         self._created = _UNKNOWN_CREATION
@@ -152,9 +144,9 @@ class Fold:
             if record.change == _DELETED:
                 self._bury()
                 return
-            rank = _CLASSES.get(record.change)
+            rank = CLASSES.get(record.change)
         else:
-            rank = _AGENT if record.record_type == _COMMIT else None
+            rank = AGENT if record.record_type == _COMMIT else None
         if rank is None:
             self._see(time, (True, time))
         else:
@@ -173,7 +165,7 @@ class Fold:
         if aside:
             for name, value in aside.items():
                 self._put_aside(name, value, key)
-        if rank == _EDIT:
+        if rank == EDIT:
             fields.update({name: _BLANK[name] for name in cleared if name in _CLEARABLE})
             self._edit(record, fields, key)
         else:
@@ -191,7 +183,7 @@ class Fold:
         )
         if not is_sure:
             unsure = {name: fields.pop(name) for name in _UNSETTLED & fields.keys()}
-            self._set_all(unsure, (_INFERRED, *key[1:]))
+            self._set_all(unsure, (INFERRED, *key[1:]))
         self._set_all(fields, key)
 
     def _name(self, event_id: str, run_id: str) -> None:
@@ -223,7 +215,7 @@ class Fold:
         if not fields:
             return
         values = self._values
-        if key > self._highest and (fields.get("status") != _RUNNING or "status" not in values):
+        if key > self._highest and (fields.get("status") != RUNNING or "status" not in values):
             self._highest = key
             if values.keys() <= fields.keys():
                 self._values, self._exceptions, self._common = fields, {}, key
@@ -237,7 +229,7 @@ class Fold:
     def _set(self, name: str, value: SqlValue, key: Key) -> None:
         if name in self._values:
             old = self._exceptions.get(name, self._common)
-            if _place(name, value, key) <= _place(name, self._values[name], old):
+            if place_of(name, value, key) <= place_of(name, self._values[name], old):
                 return
         self._values[name] = value
         self._exceptions[name] = key
@@ -300,10 +292,10 @@ class Fold:
         state: dict[str, Any] = {}
         common, others = self._group()
         if common is not None:
-            state["*"] = _key_text(common)
+            state["*"] = key_text(common)
         if others:
-            state["keys"] = {_key_text(key): sorted(names) for key, names in others.items()}
-        ends = _END_FIELDS if self._values.get("status", _RUNNING) != _RUNNING else ()
+            state["keys"] = {key_text(key): sorted(names) for key, names in others.items()}
+        ends = _END_FIELDS if self._values.get("status", RUNNING) != RUNNING else ()
         empty = [name for name, value in self._values.items() if not value and name not in ends]
         if empty:
             state["+"] = sorted(empty)
@@ -313,7 +305,7 @@ class Fold:
         if self._created[0]:
             state["bound"] = True
         if self._aside:
-            state["aside"] = {n: [_key_text(key), value] for n, (key, value) in self._aside.items()}
+            state["aside"] = {n: [key_text(key), value] for n, (key, value) in self._aside.items()}
         return _encode(state)
 
     def _group(self) -> tuple[Optional[Key], dict[Key, list[str]]]:
@@ -362,20 +354,20 @@ class Fold:
         if row["created_at"]:
             fold._created = ("bound" in state, row["created_at"])
         names = {name for name in _SETTABLE if row[name]}
-        if row["status"] != _RUNNING:
+        if row["status"] != RUNNING:
             names.update(_END_FIELDS)
         names.update(state.get("+", ()))
         names.difference_update(state.get("-", ()))
         for text, others in state.get("keys", {}).items():
-            fold._exceptions.update(dict.fromkeys(others, _parse_key(text)))
+            fold._exceptions.update(dict.fromkeys(others, parse_key(text)))
         if not fold._exceptions.keys() <= names:
             raise ValueError("it has keys of fields that are not set")
         if "*" in state:
-            fold._common = _parse_key(state["*"])
+            fold._common = parse_key(state["*"])
         fold._values = {name: row[name] for name in names}
         fold._highest = max([fold._common, *fold._exceptions.values()])
         for name, (text, value) in state.get("aside", {}).items():
-            fold._restore_aside(name, value, _parse_key(text))
+            fold._restore_aside(name, value, parse_key(text))
         return fold
 
     def _restore_aside(self, name: str, value: Any, key: Key) -> None:
@@ -397,33 +389,9 @@ def _implied(record: Record, fields: dict[str, SqlValue]) -> Sequence[str]:
         return _COMMIT_FIELDS if "git_commit_hash" in fields else ()
     if record.change == _ENDED:
         return _END_FIELDS
-    if record.change == _RECORDED and fields.get("status", _RUNNING) != _RUNNING:
+    if record.change == _RECORDED and fields.get("status", RUNNING) != RUNNING:
         return _END_FIELDS
     return ()
-
-
-def _key_text(key: Key) -> str:
-    rank, time, writer, number = key
-    return f"{rank} {time} {writer}-{number}"
-
-
-def _parse_key(text: str) -> Key:
-    rank, time, id_ = text.split(" ", 2)
-    writer, _, number = id_.partition("-")
-    return int(rank), time, writer, int(number)
-
-
-def _place(name: str, value: SqlValue, key: Key) -> tuple[Key, str]:
-    """
-    Return what decides between two values of a field: the higher one stands.
-
-    Two records with one key and different values are none of ours; there the value decides, so that
-    even then the order of arrival does not.
-    """
-    if name == "status":
-        ranks = _RUNNING_RANKS if value == _RUNNING else _END_RANKS
-        key = (ranks[key[0]], *key[1:])
-    return key, repr(value)
 
 
 def fold(records: Iterable[Record]) -> Run:
