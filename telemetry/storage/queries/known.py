@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-#: Few statements of fixed sizes, so that each is prepared once.
-_SIZES = (1, 8, 64, 128, 256, 512)
+#: Few statements of fixed sizes, so that each is prepared once. Each binds its ids twice, as marks
+#: with a number count as names and take no sequence, and old releases of SQLite bind 999 values.
+_SIZES = (1, 8, 64, 128, 256, 480)
 _AT_ONCE = _SIZES[-1]
-_MARKS = {size: ", ".join(f"?{number + 1}" for number in range(size)) for size in _SIZES}
+_MARKS = {size: ", ".join("?" * size) for size in _SIZES}
 #: One statement: each begins with system calls that cost more than the look-up of a few keys.
 _KNOWN_SQL = {
     size: f"SELECT event_id, status, 0 FROM agent_runs WHERE event_id IN ({marks})"
@@ -38,7 +39,7 @@ def known(connection: sqlite3.Connection, event_ids: Sequence[str]) -> dict[str,
     """
     found: dict[str, Known] = {}
     for size, some in _portions([one for one in event_ids if is_text(one)]):
-        for event_id, status, deleted in connection.execute(_KNOWN_SQL[size], some):
+        for event_id, status, deleted in connection.execute(_KNOWN_SQL[size], some + some):
             found[event_id] = Known(status, bool(deleted))
     return found
 

@@ -110,7 +110,7 @@ def test_known_reads_no_state(db):
     from telemetry.storage.queries.known import _KNOWN_SQL
 
     with contextlib.closing(sqlite3.connect(db)) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {_KNOWN_SQL[8]}", ["x"] * 8).fetchall()
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {_KNOWN_SQL[8]}", ["x"] * 16).fetchall()
 
     searched = [row[3] for row in plan if "SEARCH" in row[3]]
     assert len(searched) == 2
