@@ -5,9 +5,9 @@ The settings of a process: where data lie, what is recorded, which plugins are l
 from __future__ import annotations
 
 from telemetry.config.listing import Line, listing
+from telemetry.config.process import TelemetryConfig
 from telemetry.config.secret import Secret
 from telemetry.config.setting import Group, Setting, setting
-from telemetry.config.settings import TelemetryConfig
 
 __all__ = [
     "Group",

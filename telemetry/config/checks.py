@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telemetry.config.settings import TelemetryConfig
+    from telemetry.config.process import TelemetryConfig
 
 
 def check(config: TelemetryConfig, *, strict: bool) -> tuple[bool, list[str]]:

@@ -12,7 +12,7 @@ import attrs
 from telemetry.config.setting import METADATA_KEY, Setting, described_by
 
 if TYPE_CHECKING:
-    from telemetry.config.settings import TelemetryConfig
+    from telemetry.config.process import TelemetryConfig
 
 
 class Line(NamedTuple):
