@@ -336,7 +336,7 @@ class Followers:
         for follower in self._followers:
             follower.stop(deadline)
         glance_s = MIN_GLANCE_S
-        while not all(follower.has_ended for follower in self._followers):
+        while not (watcher.has_begun and all(one.has_ended for one in self._followers)):
             if time.monotonic() >= deadline:
                 return False
             patient_sleep(glance_s)

@@ -70,6 +70,9 @@ class Watcher:
         self._chore_due = time.monotonic() + FIRST_CHORE_S
         self._queue: SimpleQueue[None] = SimpleQueue()
         self._is_stopped = False
+        #: Whether each follower has its thread, or never will.
+        self.has_begun = False
+        self._threadless: list[Follower] = []
         self._polled = 0.0
         self._sizes: object = None
         bell.attach(self._queue)
@@ -90,7 +93,11 @@ class Watcher:
     def run(self) -> None:
         """
         Watch until stopped: the body of the thread.
+
+        Also one that was stopped at once gives each follower its thread, to deliver what there is.
         """
+        self._start_missing()
+        self.has_begun = True
         while not self._is_stopped:
             try:
                 self._look()
@@ -98,6 +105,7 @@ class Watcher:
             except Exception as error:  # noqa: BLE001 (a journal is a stranger's code)
                 notice("watcher", f"watching the journal failed ({type(error).__name__}: {error})")
                 self._bell.wait(self._queue, POLL_S, for_rings=False)
+        self._drive_threadless()
 
     def _start_missing(self) -> None:
         """
@@ -111,8 +119,21 @@ class Watcher:
         try:
             start_thread(follower.run, f"telemetry-{follower.name}")
         except RuntimeError as error:
+            if "shutdown" in str(error):
+                self._threadless.append(follower)
+                return
             follower.end()
             notice("threads", f"sinks need a thread each ({error}); records stay in the journal")
+
+    def _drive_threadless(self) -> None:
+        """
+        Let followers end here, one after the other; what may hang comes last.
+
+        From Python 3.12 on no thread starts once the interpreter has begun to end, which a short
+        program does before its followers have theirs.
+        """
+        for follower in sorted(self._threadless, key=lambda one: not one.keeps_cursors):
+            follower.run()
 
     def _look(self) -> None:
         epoch = self._bell.look()

@@ -77,6 +77,51 @@ def test_a_short_process_delivers_within_its_budget(child, tmp_path):
     assert stored(tmp_path) == 100
 
 
+def test_a_process_that_ends_before_its_followers_have_threads(child, tmp_path):
+    """
+    From 3.12 on the interpreter's end allows no new thread; the one that there is delivers.
+    """
+    code = """
+begin = threading.Thread.start
+def start(thread):
+    if thread.name != "telemetry-watcher":
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    begin(thread)
+threading.Thread.start = start
+log(Followers([Hanging("net"), SqliteSink(config.db_path)], journal, config), 100)
+"""
+    _, err = run(child, code, budget_s=5.0)
+
+    assert err == ""
+    assert stored(tmp_path) == 100
+
+
+def test_a_process_that_ends_at_once_delivers(child, tmp_path):
+    """
+    Not even the watcher has come to its work when the program is over.
+    """
+    code = """
+begin = threading.Thread.start
+def start(thread):
+    run = thread.run
+    def late():
+        over.wait()
+        run()
+    if thread.name == "telemetry-watcher":
+        thread.run = late
+    begin(thread)
+over = threading.Event()
+threading.Thread.start = start
+followers = Followers([SqliteSink(config.db_path)], journal, config)
+log(followers, 100)
+atexit.register(over.set)
+"""
+    _, err = run(child, code)
+
+    assert err == ""
+    assert stored(tmp_path) == 100
+
+
 @pytest.mark.parametrize("budget_s", [0.0, 0.3])
 def test_hanging_sinks_delay_the_exit_by_no_more_than_the_budget(child, budget_s):
     """
