@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Optional
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from telemetry.cli.times import WAYS_TO_SAY_IT, parse_when
+from telemetry.config.tomlfiles import read_toml
 from telemetry.model.errors import UsageError
 from telemetry.storage.gates import Gate
 from telemetry.storage.reader import RunFilter
@@ -22,9 +22,6 @@ from telemetry.storage.selection import Selection
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_FILE_BYTES = 1 << 20
-#: Keys that choose runs.
-CHOOSING = ("agent", "job_type", "since", "until", "commit", "exclude_test")
 _COMPARING = ("max_slowdown", "max_failure_increase")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(%|ms|s|m|h|d)?")
@@ -173,19 +170,7 @@ def gates_in(path: Path, given: Mapping[str, Any], now: datetime) -> list[Gate]:
 
 
 def _tables(path: Path) -> Sequence[Mapping[str, Any]]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise UsageError(f"the file {path} must have at most {MAX_FILE_BYTES:,} bytes")
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file {path} must be TOML ({error})") from error
+    document = read_toml(path)
     tables = document.pop("gate", None)
     if isinstance(tables, dict):
         tables = [tables]

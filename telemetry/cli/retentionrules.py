@@ -5,12 +5,12 @@ What is to be kept, as people write it on the line or in a TOML file; nonsense i
 from __future__ import annotations
 
 import re
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
+from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
 from telemetry.storage.expiry import Rules
 from telemetry.storage.retention import Ages
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-MAX_FILE_BYTES = 1 << 20
 TABLE = "retention"
 DEFAULT_KEEP_DAYS = 7.0
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
@@ -141,22 +140,7 @@ def said_in(path: Path) -> Mapping[str, Any]:
         UsageError: It is no such file.
         OSError: It cannot be read.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise UsageError(f"the file {path} must have at most {MAX_FILE_BYTES:,} bytes")
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file {path} must be TOML ({error})") from error
-    said = document.get(TABLE, document)
-    if not isinstance(said, dict):
-        raise UsageError(f"the file {path} must have a table [{TABLE}] (got {said!r:.80})")
+    said = read_table(path, TABLE)
     return {key.replace("-", "_"): value for key, value in said.items()}
 
 

@@ -7,19 +7,19 @@ The options of ``telemetry health`` and the keys of its TOML file are made of th
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
+from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_FILE_BYTES = 1 << 20
+TABLE = "health"
 OFF = "off"
 _GB, _MB = 1 << 30, 1 << 20
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z%]*)")
@@ -143,23 +143,7 @@ def said_in(path: Path) -> dict[str, Any]:
         UsageError: It is no such file.
         OSError: It cannot be read.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise UsageError(f"the file {path} must have at most {MAX_FILE_BYTES:,} bytes")
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file {path} must be TOML ({error})") from error
-    said = document.get("health", document)
-    if not isinstance(said, dict):
-        raise UsageError(f"the file {path} must have a table [health] (got {said!r:.80})")
-    return said
+    return read_table(path, TABLE)
 
 
 def limits_from(*said: Mapping[str, Any]) -> Limits:
