@@ -49,6 +49,21 @@ def progress_bar(
         yield _mover(lambda done, total: bar.update(task, completed=done, total=total))
 
 
+@contextmanager
+def waiting(session: Session, title: str) -> Iterator[None]:
+    """
+    Say what is going on while nobody can tell how far it is; nothing where nobody would see it.
+    """
+    if session.as_json or not session.screen.terminal:
+        yield
+        return
+    from rich.console import Console
+
+    console = Console(no_color=not session.screen.color, highlight=False)
+    with console.status(title):
+        yield
+
+
 def _mover(move: Callable[[int, int], Any]) -> Progress:
     def progress(done: int, total: int) -> None:
         move(done, total)

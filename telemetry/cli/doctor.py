@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from telemetry.cli.exits import Exit
-from telemetry.cli.findings import document_of, exit_of, lines_of, verdict_of
+from telemetry.cli.findings import document_of, exit_at, lines_of, verdict_of
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible
 
@@ -35,7 +35,7 @@ def command(only: Sequence[str], is_fixing: bool, strict: bool) -> Exit:
     their holders, sinks, and what plugins check, such as whether a service answers.
 
     --fix makes missing directories, the database and its indexes, and takes rights from others.
-    Exits with 1 where something must be done.
+    Exits with 1 where something must be done, with 3 where there is no base directory.
     """
     session = current()
     done = _fixed(session) if is_fixing else []
@@ -52,7 +52,7 @@ def command(only: Sequence[str], is_fixing: bool, strict: bool) -> Exit:
                 verdict_of(screen, results, session.config.base_dir),
             ]
         )
-    return exit_of(results, strict=strict)
+    return exit_at(session.config.base_dir, results, strict=strict)
 
 
 def _fixed(session: Session) -> list[str]:

@@ -13,6 +13,8 @@ from telemetry.health import Outcome, worst_of
 from telemetry.health.words import several
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from telemetry.cli.screen import Screen
     from telemetry.health import Detail, Result
 
@@ -32,6 +34,14 @@ def exit_of(results: Sequence[Result], *, strict: bool) -> Exit:
     """
     least = Outcome.WARNING if strict else Outcome.FINDING
     return Exit.FINDINGS if worst_of(results) >= least else Exit.FINE
+
+
+def exit_at(base_dir: Path, results: Sequence[Result], *, strict: bool) -> Exit:
+    """
+    Return the exit code of results about a base directory, which may not be there at all.
+    """
+    code = exit_of(results, strict=strict)
+    return Exit.NOT_FOUND if code is Exit.FINDINGS and not base_dir.is_dir() else code
 
 
 def lines_of(screen: Screen, results: Sequence[Result]) -> list[str]:

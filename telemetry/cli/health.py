@@ -11,7 +11,7 @@ import attrs
 import click
 
 from telemetry.cli.exits import Exit
-from telemetry.cli.findings import document_of, exit_of, lines_of, summary_of, verdict_of
+from telemetry.cli.findings import document_of, exit_at, lines_of, summary_of, verdict_of
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.health.limits import Limits, limits_from, said_in
 
@@ -74,7 +74,8 @@ def command(
     failed runs of the last 24 hours, stale runs, how far each sink is behind, what sinks refused,
     and what plugins check. Bytes are written as 500MB, times as 2h, shares as 5%; off is never.
 
-    Exits with 0 where it is sound, warnings included, and with 1 where something must be done.
+    Exits with 0 where it is sound, warnings included, with 1 where something must be done, with 3
+    where there is no base directory.
     """
     session = current()
     if sum((summary, prometheus, session.as_json)) > 1:
@@ -92,7 +93,7 @@ def command(
         screen = session.screen
         last = verdict_of(screen, results, session.config.base_dir)
         screen.lines([*lines_of(screen, results), last])
-    return exit_of(results, strict=strict)
+    return exit_at(session.config.base_dir, results, strict=strict)
 
 
 def _looked(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.cli.alone import without_writers
-from telemetry.cli.bars import progress_bar
+from telemetry.cli.bars import progress_bar, waiting
 from telemetry.cli.exits import Exit, fail
 from telemetry.storage.expiry import Expired, choose, delete
 from telemetry.storage.retention import Action, Cover, Due, cover_of, drop, due
@@ -144,7 +144,8 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
     if plan.run_count:
         _delete(session, plan, done)
     if plan.shrinks:
-        with without_writers(session.config, wait_s):
+        title = "writing the database anew; whoever reads it goes on"
+        with without_writers(session.config, wait_s), waiting(session, title):
             done.shrunk = shrink(session.config.db_path)
         if done.shrunk.problem:
             done.problems.append(f"the database stays as large as it is: {done.shrunk.problem}")

@@ -99,7 +99,7 @@ def _asked(connection: sqlite3.Connection, name: str) -> Detail:
 
 def _told(subject: str, details: list[Detail], way_out: str) -> Result:
     wrong = [one for one in details if one.expected and one.expected != one.actual]
-    # A restored file has SQLite's own journal mode until somebody writes, which is no fault.
+    # A file that was put here by hand has its own journal mode until somebody writes: no fault.
     worst = Outcome.WARNING if subject == "file" else Outcome.FINDING
     whose = "of the file" if subject == "file" else f"of a connection that {_USES[subject]}"
     return Result(

@@ -52,7 +52,8 @@ def check_journal(
     Read all of a journal; return what is wrong with it, and what it holds.
 
     Args:
-        retired: Whether it no longer has every segment: then a writer's first numbers are no loss.
+        retired: Whether segments were dropped: then numbers are no loss that are missing before a
+            writer's first one, or between two files.
 
     Raises:
         OSError: Its directory cannot be read.
@@ -67,7 +68,7 @@ def check_journal(
         try:
             for chunk in _chunks(journal, segment):
                 findings += _damage(journal, segment, chunk)
-                writers.see(chunk)
+                writers.see(chunk, segment.id)
                 done += chunk.cursor.offset - chunk.cursor.start
                 counts = attrs.evolve(
                     counts,
@@ -83,7 +84,7 @@ def check_journal(
     if counts.foreign_count:
         text = f"{counts.foreign_count} lines were written by another program"
         findings.append(Finding("journal", Level.NOTE, text, "telemetry import takes them over"))
-    findings += writers.gaps(has_all=not retired)
+    findings += writers.gaps(is_retired=retired)
     counts = attrs.evolve(
         counts, segment_count=len(segments), byte_count=total, writer_count=len(writers.ranges)
     )
@@ -175,38 +176,68 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
+@attrs.define(order=True)
+class _Range:
+    """
+    Numbers without a hole, and the segments of the first and the last of them.
+    """
+
+    low: int
+    high: int
+    begins_in: str
+    ends_in: str
+
+
 class _Writers:
     """
     Which numbers of each writer were seen.
     """
 
     def __init__(self) -> None:
-        self.ranges: dict[str, list[list[int]]] = {}
+        self.ranges: dict[str, list[_Range]] = {}
 
-    def see(self, chunk: Chunk) -> None:
+    def see(self, chunk: Chunk, segment: str) -> None:
         for record in chunk.records:
             if record.record_type == RecordType.SEGMENT.value:
                 continue
             writer, number = record.writer, record.number
             ranges = self.ranges.setdefault(writer, [])
-            if ranges and ranges[-1][1] + 1 == number:
-                ranges[-1][1] = number
+            if ranges and ranges[-1].high + 1 == number:
+                ranges[-1].high, ranges[-1].ends_in = number, segment
             else:
-                ranges.append([number, number])
+                ranges.append(_Range(number, number, segment, segment))
 
-    def gaps(self, *, has_all: bool) -> Iterator[Finding]:
+    def gaps(self, *, is_retired: bool) -> Iterator[Finding]:
+        dropped_count = 0
         for writer, ranges in self.ranges.items():
-            missing = list(_holes(sorted(ranges), first=1 if has_all else None))
-            if missing:
-                yield _lost(writer, missing)
+            lost, dropped = _holes(sorted(ranges), is_retired=is_retired)
+            dropped_count += sum(high - low + 1 for low, high in dropped)
+            if lost:
+                yield _lost(writer, lost)
+        if dropped_count:
+            text = f"{dropped_count:,} records are in none of the files, but between two of them"
+            advice = "the files between were dropped: telemetry retention does that"
+            yield Finding("sequence", Level.NOTE, text, advice)
 
 
-def _holes(ranges: list[list[int]], first: Optional[int]) -> Iterator[tuple[int, int]]:
-    expected = first
-    for low, high in ranges:
-        if expected is not None and low > expected:
-            yield expected, low - 1
-        expected = high + 1 if expected is None else max(expected, high + 1)
+def _holes(
+    ranges: list[_Range], *, is_retired: bool
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """
+    Return the holes between ranges: those within a file, and those that a dropped file explains.
+
+    A writer is in one file after the other, so a file that is there explains no hole in itself.
+    """
+    lost: list[tuple[int, int]] = []
+    dropped: list[tuple[int, int]] = []
+    expected, last = (None, "") if is_retired else (1, "")
+    for each in ranges:
+        if expected is not None and each.low > expected:
+            is_between = is_retired and each.begins_in != last
+            (dropped if is_between else lost).append((expected, each.low - 1))
+        if expected is None or each.high + 1 > expected:
+            expected, last = each.high + 1, each.ends_in
+    return lost, dropped
 
 
 def _lost(writer: str, missing: list[tuple[int, int]]) -> Finding:

@@ -118,6 +118,7 @@ def rebuild(
     successor = free_name(db_path, "rebuilding")
     try:
         counts, run_count = _make(successor, journal, sink, progress, start)
+        _settle(successor)
         sync_closed(successor)
         if start.before_swap is not None:
             start.before_swap(successor)
@@ -240,6 +241,14 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
     connection.execute("PRAGMA cache_size = -65536")
     migrate(connection, with_indexes=False)
+
+
+def _settle(successor: Path) -> None:
+    """
+    Give a finished database the journal mode of a live one, before anybody else opens it.
+    """
+    with translated(successor), contextlib.closing(connect(successor)):
+        return
 
 
 def _fill(

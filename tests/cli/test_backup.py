@@ -92,6 +92,16 @@ def test_restore_brings_back_and_replays(backed_up):
     assert len(list(backed_up.base.glob("db/telemetry_before_restore_*.sqlite"))) == 1
 
 
+def test_what_is_restored_is_as_the_doctor_expects(backed_up):
+    """
+    Nobody has to write first: the restored file has the PRAGMAs of a live one.
+    """
+    assert backed_up.ask("backup", "restore", "--yes").returncode == 0
+    done = backed_up.ask("doctor", "--only", "pragmas", "--strict")
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_restore_asks(backed_up):
     """
     Where nobody is at a terminal it must be said in words; nothing changes before.

@@ -42,11 +42,12 @@ def test_a_sound_base_is_0(base):
 
 def test_nothing_is_made_without_being_asked(telemetry):
     """
-    A base directory that does not exist is a finding, and does not exist afterwards.
+    A base directory that does not exist is told with code 3, and does not exist afterwards.
     """
     done = telemetry.ask("doctor")
 
-    assert done.returncode == 1
+    assert done.returncode == 3
+    assert telemetry.ask("doctor", "--only", "python").returncode == 0
     assert "needs attention" in done.stdout.splitlines()[-1]
     assert not telemetry.base.exists()
 

@@ -48,13 +48,13 @@ def test_a_finding_is_1_and_names_the_way_out(base):
     assert "needs attention" in done.stdout.splitlines()[-1]
 
 
-def test_a_base_that_is_not_there_is_a_finding(telemetry):
+def test_a_base_that_is_not_there_exits_with_3(telemetry):
     """
-    A monitor wants an answer, also where there is nothing.
+    A monitor wants an answer, also where there is nothing; its code is that of every command.
     """
     done = telemetry.ask("health")
 
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "telemetry init" in done.stdout
     assert not telemetry.base.exists()
 

@@ -339,3 +339,67 @@ def test_agents_go_on(aged):
     assert set(said) <= kept
     assert not {"run-2", "run-3"} & kept
     assert len(SegmentReader(aged.base / "raw").segments()) == 2
+
+
+def test_a_gap_of_dropped_days_is_no_loss(telemetry):
+    """
+    What retention dropped between two days that stay is no missing record; a hole in a day is one.
+    """
+    journal = NdjsonJournal(telemetry.base / "raw")
+    noon = datetime.now(timezone.utc).replace(hour=12, minute=0, second=0, microsecond=0)
+    moments = [noon - age * DAY for age in (400, 300, 200, 0)]
+    for number, moment in enumerate(moments):
+        for step in (1, 2, 3):
+            assert journal.append(
+                encode_line(
+                    "event",
+                    id=f"{7:016x}-{3 * number + step}",
+                    timestamp=moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                    event_id="key",
+                    run_id="run",
+                    event_type="step",
+                    payload=b"1",
+                ),
+                int(moment.timestamp()),
+            )
+    journal.close()
+    oldest, *dropped, newest = sorted((telemetry.base / "raw").iterdir())
+    for path in (oldest, *dropped):
+        os.utime(path, (1, 1))
+    assert telemetry.ask("query", "SELECT 1").returncode == 0
+    assert telemetry.ask("backup", "create").returncode == 0
+    os.utime(oldest)
+    done = telemetry.ask("retention", "--drop-after", "50d", "--apply", "--yes")
+    assert "2 files dropped" in done.stdout
+    assert names(telemetry.base) == [oldest.name, newest.name]
+
+    sound = telemetry.ask("check")
+    assert sound.returncode == 0, sound.stdout
+    assert "6 records are in none of the files" in sound.stdout
+    lines = newest.read_bytes().splitlines(keepends=True)
+    newest.write_bytes(b"".join(lines[:2] + lines[3:]))
+    lost = telemetry.ask("check")
+    assert lost.returncode == 1
+    assert f"1 records of writer {7:016x} are missing (numbers 11)" in lost.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX's")
+def test_a_terminal_is_told_what_takes_long(aged):
+    """
+    The database is written anew without a word only where nobody watches.
+    """
+    import pty
+
+    reading, terminal = pty.openpty()
+    args = ("retention", "--keep-runs", "1", "--apply", "--yes")
+    done = aged(*args, capture_output=False, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    screen = b""
+    with contextlib.suppress(OSError):  # how Linux says that a terminal has ended
+        while piece := os.read(reading, 1 << 16):
+            screen += piece
+    os.close(reading)
+
+    assert done.returncode == 0, screen
+    assert b"writing the database anew" in screen
+    assert b"writing the database anew" not in aged.ask(*args).stdout.encode()

@@ -8,6 +8,7 @@ import pytest
 from telemetry.model.errors import TransientSinkError
 from telemetry.storage.reader import Reader
 from telemetry.storage.recovery import check, differences, rebuild
+from telemetry.storage.sqlite import wanted_journal_mode
 from telemetry_plugins.sqlite import SqliteSink
 
 NOON = 1_795_348_800
@@ -71,6 +72,18 @@ def test_equals_what_was_followed_live(db, journal, follow):
     assert result.records_per_second > 0
     assert check(db) == []
     assert differences(db, journal) == []
+
+
+def test_it_has_the_journal_mode_of_a_live_one(db, journal, follow):
+    """
+    A database made anew is in WAL mode before anybody writes it, and nothing lies beside it.
+    """
+    follow()
+    rebuild(db, journal)
+
+    expected = {"wal": b"\x02\x02", "delete": b"\x01\x01"}[wanted_journal_mode(db)]
+    assert db.read_bytes()[18:20] == expected
+    assert sorted(path.name for path in db.parent.glob(f"{db.name}*")) == [db.name]
 
 
 @pytest.mark.usefixtures("history")
