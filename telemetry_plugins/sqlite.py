@@ -22,7 +22,7 @@ from telemetry.model.errors import (
 )
 from telemetry.runtime.notices import notice
 from telemetry.storage.aside import move_aside
-from telemetry.storage.cursors import advance, read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, advance, read_cursors
 from telemetry.storage.filesystems import file_system
 from telemetry.storage.handles import Handle
 from telemetry.storage.migrations import create_missing_indexes, migrate
@@ -78,7 +78,7 @@ class SqliteSink:
             longer all there was.
     """
 
-    name = "sqlite"
+    name = DATABASE_SINK
 
     def __init__(
         self,

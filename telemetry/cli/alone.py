@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Callable
 import click
 
 from telemetry.cli.exits import Exit, fail
+from telemetry.storage.cursors import DATABASE_SINK
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
 
-SINK = "sqlite"
 DEFAULT_WAIT_S = 10.0
 #: A leader that shows nothing for so long is idle: it looks again before it writes again.
 SILENCE_S = 6.0
@@ -70,7 +70,7 @@ def without_writers(config: TelemetryConfig, wait_s: float) -> Iterator[None]:
     """
     from telemetry.runtime.leadership import Leadership
 
-    leadership = Leadership(config.state_dir, SINK, lease_s=SILENCE_S, is_preferred=True)
+    leadership = Leadership(config.state_dir, DATABASE_SINK, lease_s=SILENCE_S, is_preferred=True)
     try:
         _wait_for(
             leadership.may_work,

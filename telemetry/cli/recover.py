@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from telemetry.cli.alone import SINK, operating, wait_option, without_writers
+from telemetry.cli.alone import operating, wait_option, without_writers
 from telemetry.cli.bars import progress_bar
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
@@ -141,9 +141,7 @@ def _rebuild(
                 Exit.UNAVAILABLE,
             )
         with progress_bar(session) as progress:
-            rebuilt = rebuild(
-                config.db_path, journal, sink=SINK, progress=progress, start=_start(base)
-            )
+            rebuilt = rebuild(config.db_path, journal, progress=progress, start=_start(base))
     return rebuilt, base, lost
 
 

@@ -13,22 +13,18 @@ from telemetry.health.times import moment
 from telemetry.health.words import in_bytes, several, span
 from telemetry.model.errors import TelemetryError
 from telemetry.runtime.cursors import FileCursors
+from telemetry.runtime.deadletters import count_dead_letters, dead_letters_path
 from telemetry.runtime.position import deliverable
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from telemetry.health.scene import Scene
     from telemetry.sinks import Cursor, Segment
 
-#: Keeps its cursors in the database.
-DATABASE_SINK = "sqlite"
 #: Of the runtime itself; it is at work only where a plugin wants to be told of runs.
 HOOKS_SINK = "hooks"
 #: Read behind a cursor to tell how old what waits there is.
 _LOOK_BYTES = 64 << 10
-_READ_BYTES = 1 << 20
 
 
 def backlog(scene: Scene) -> Iterator[Result]:
@@ -46,9 +42,8 @@ def dead_letters(scene: Scene) -> Iterator[Result]:
     """
     Count the records that each sink refused for good.
     """
-    directory = scene.config.state_dir / "dead"
-    counts = {path.stem: _lines(path) for path in sorted(directory.glob("*.ndjson"))}
-    counts = {name: count for name, count in counts.items() if count}
+    state_dir = scene.config.state_dir
+    counts = {name: count for name, count in count_dead_letters(state_dir).items() if count}
     if not counts:
         yield Result(
             name="dead_letters",
@@ -64,7 +59,7 @@ def dead_letters(scene: Scene) -> Iterator[Result]:
             outcome=graded(count, limits.dead_letters_warn, limits.dead_letters_fail),
             sentence=f"{name} refused {several(count, 'record')} for good",
             way_out=f"telemetry posts list says why, telemetry posts retry sends them again; see"
-            f" {directory / name}.ndjson",
+            f" {dead_letters_path(state_dir, name)}",
             numbers={"dead_letters": count},
         )
 
@@ -137,14 +132,6 @@ def _oldest_s(scene: Scene, segment: Segment, cursor: Optional[Cursor]) -> float
             if then is not None:
                 return max(0.0, (scene.now - then).total_seconds())
     return 0.0
-
-
-def _lines(path: Path) -> int:
-    count = 0
-    with path.open("rb") as file:
-        while piece := file.read(_READ_BYTES):
-            count += piece.count(b"\n")
-    return count
 
 
 CHECKS = (Check(name="backlog", run=backlog), Check(name="dead_letters", run=dead_letters))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REASON_LENGTH = 2000
+_DIRECTORY = "dead"
+_READ_BYTES = 1 << 20
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -45,7 +47,7 @@ class DeadLetters:
     """
 
     def __init__(self, state_dir: Path, sink: str) -> None:
-        self.path = state_dir / "dead" / f"{sink}.ndjson"
+        self.path = dead_letters_path(state_dir, sink)
         self._sink = sink
 
     def add(self, record: Record, error: BaseException, reason: str = "") -> None:
@@ -122,6 +124,32 @@ def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
                 yield DeadLetter(**msgspec.json.decode(line))
             except (msgspec.DecodeError, TypeError):
                 continue
+
+
+def dead_letters_path(state_dir: Path, sink: str) -> Path:
+    """
+    Return where the dead letters of a sink lie.
+    """
+    return state_dir / _DIRECTORY / f"{sink}.ndjson"
+
+
+def count_dead_letters(state_dir: Path) -> dict[str, int]:
+    """
+    Return how many dead letters each sink has that ever had one, by the sinks' names.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    files = sorted((state_dir / _DIRECTORY).glob("*.ndjson"))
+    return {path.stem: _count_lines(path) for path in files}
+
+
+def _count_lines(path: Path) -> int:
+    count = 0
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            count += piece.count(b"\n")
+    return count
 
 
 def describe(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.runtime.cursors import FileCursors
 from telemetry.runtime.redelivery import letters_of
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.retention import Standing
 from telemetry.storage.sqlite import connect_read_only, translated
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.sinks import Cursor, Sink
 
-#: Keeps its positions in the database, with its rows.
-DATABASE_SINK = "sqlite"
 _RETRYING = ".retrying"
 
 

@@ -12,13 +12,13 @@ import time
 from typing import TYPE_CHECKING, Callable, Optional
 
 from telemetry.service.problems import unavailable
+from telemetry.storage.cursors import DATABASE_SINK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from telemetry.runtime.followers import Followers, Ticket
 
-SINK = "sqlite"
 MIN_GLANCE_S = 0.0005
 MAX_GLANCE_S = 0.005
 TIMEOUT_S = 20.0
@@ -136,7 +136,7 @@ class Barrier:
         self._unasked_bytes = 0
         self._older |= self._pending
         self._pending = set()
-        ticket = self._followers.ask(SINK)
+        ticket = self._followers.ask(DATABASE_SINK)
         if ticket is None:
             raise unavailable("database-unavailable", "the service has no database to read from")
         await self._until_done(ticket)

@@ -9,16 +9,12 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from telemetry.service.barrier import SINK
-from telemetry.storage.cursors import read_cursors
+from telemetry.runtime.deadletters import count_dead_letters
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.sqlite import connect_read_only, translated
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from telemetry.service.state import Service
-
-_READ_BYTES = 1 << 20
 
 
 def journal_bytes(service: Service) -> int:
@@ -37,7 +33,7 @@ def lag_bytes(service: Service) -> int:
     if not path.exists():
         return sum(segment.size for segment in segments)
     with translated(path), closing(connect_read_only(path)) as connection:
-        cursors = read_cursors(connection, SINK)
+        cursors = read_cursors(connection, DATABASE_SINK)
     offsets = {segment: cursor.offset for segment, cursor in cursors.items()}
     return sum(max(0, one.size - offsets.get(one.id, 0)) for one in segments)
 
@@ -46,16 +42,7 @@ def dead_letters(service: Service) -> dict[str, int]:
     """
     Return how many records each sink can never take.
     """
-    directory = service.config.state_dir / "dead"
     try:
-        return {path.stem: _lines(path) for path in sorted(directory.glob("*.ndjson"))}
+        return count_dead_letters(service.config.state_dir)
     except OSError:
         return {}
-
-
-def _lines(path: Path) -> int:
-    count = 0
-    with path.open("rb") as file:
-        while piece := file.read(_READ_BYTES):
-            count += piece.count(b"\n")
-    return count

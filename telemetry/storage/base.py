@@ -17,9 +17,9 @@ from telemetry.storage.appendfile import create_exclusively
 from telemetry.storage.aside import free_name, swap_in
 from telemetry.storage.backupfiles import BackupFile, list_backups
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.migrations import migrate
-from telemetry.storage.restore import SINK, made_at
+from telemetry.storage.restore import made_at
 from telemetry.storage.sqlite import connect, connect_read_only, immediate, translated
 from telemetry.storage.undo import keep, time_of
 
@@ -72,7 +72,7 @@ def segments_of(db_path: Path) -> set[str]:
         SinkError: It cannot be read.
     """
     with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
-        return set(read_cursors(connection, SINK))
+        return set(read_cursors(connection, DATABASE_SINK))
 
 
 def begin_anew(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
+#: The sink that keeps its cursors there, as every part of a base directory calls it.
+DATABASE_SINK = "sqlite"
 _READ_SQL = "SELECT segment, offset, fingerprint FROM cursors WHERE sink = ?"
 _STORED_SQL = "SELECT offset FROM cursors WHERE sink = ? AND segment = ?"
 _SET_SQL = (

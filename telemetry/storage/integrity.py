@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.model.errors import TelemetryError
 from telemetry.sinks import Cursor
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.findings import MAX_NAMED, Finding, Level
 from telemetry.storage.migrations import migrate
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from telemetry.sinks import Journal, Segment
-
-_SINK = "sqlite"
-
 
 _RECOVER = "telemetry recover makes it anew from the journal"
 _HEAL = "telemetry recover --heal repairs it in place"
@@ -78,7 +75,7 @@ def check_cursors(
         for cursor in cursors.values():
             segment = segments.get(cursor.segment)
             if segment is None:
-                if sink == _SINK and cursor.segment not in covered:
+                if sink == DATABASE_SINK and cursor.segment not in covered:
                     findings.append(_uncovered(cursor))
             else:
                 findings += _misplaced(journal, sink, segment, cursor)
@@ -154,10 +151,10 @@ def _all_cursors(
 ) -> Iterator[tuple[str, Mapping[str, Cursor]]]:
     try:
         with contextlib.closing(connect_read_only(db_path)) as connection:
-            kept = read_cursors(connection, _SINK)
+            kept = read_cursors(connection, DATABASE_SINK)
     except (sqlite3.Error, TelemetryError):
         kept = {}
-    yield _SINK, kept
+    yield DATABASE_SINK, kept
     for path in cursor_files:
         with contextlib.suppress(OSError, ValueError, AttributeError, TypeError, KeyError):
             found = json.loads(path.read_bytes())["segments"].items()

@@ -16,7 +16,7 @@ from telemetry.model.records import RecordType
 from telemetry.storage.appendfile import create_exclusively
 from telemetry.storage.aside import free_name, swap_in
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
-from telemetry.storage.cursors import read_cursors, set_cursor
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 #: One transaction a piece: large ones save little more, and take memory.
 READ_BYTES = 4 * 1024 * 1024
-_SINK = "sqlite"
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
 _COMPARED = ("agent_runs", "run_events", "run_records", "commits")
@@ -62,13 +61,6 @@ class Rebuilt:
     #: Where the former database is now; None when there was none.
     aside: Optional[Path]
     seconds: float
-
-    @property
-    def records_per_second(self) -> float:
-        """
-        Return the rate, indexes included.
-        """
-        return self.record_count / self.seconds if self.seconds else 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +88,6 @@ def rebuild(
     db_path: Path,
     journal: Journal,
     *,
-    sink: str = _SINK,
     progress: Optional[Progress] = None,
     start: Start = _NOTHING,
 ) -> Rebuilt:
@@ -107,7 +98,6 @@ def rebuild(
     and on the disk. The caller holds the sink's lock: no drainer opens the database meanwhile.
 
     Args:
-        sink: Whose cursors the new database carries: the follower goes on where the rebuild ended.
         progress: Told the bytes done and the bytes in all, a few times a second at most.
 
     Raises:
@@ -117,7 +107,7 @@ def rebuild(
     begun = time.monotonic()
     successor = free_name(db_path, "rebuilding")
     try:
-        counts, run_count = _make(successor, journal, sink, progress, start)
+        counts, run_count = _make(successor, journal, progress, start)
         _settle(successor)
         sync_closed(successor)
         if start.before_swap is not None:
@@ -189,7 +179,7 @@ def differences(db_path: Path, journal: Journal, *, start: Start = _NOTHING) -> 
     """
     successor = free_name(db_path, "checking")
     try:
-        _make(successor, journal, _SINK, None, start)
+        _make(successor, journal, None, start)
         with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
             connection.execute("ATTACH ? AS told", (f"{successor.absolute().as_uri()}?mode=ro",))
             return [text for table in _COMPARED for text in _compare(connection, table)]
@@ -206,7 +196,7 @@ class _Counts:
 
 
 def _make(
-    successor: Path, journal: Journal, sink: str, progress: Optional[Progress], start: Start
+    successor: Path, journal: Journal, progress: Optional[Progress], start: Start
 ) -> tuple[_Counts, int]:
     """
     Fill a new database; from the beginning again with each decision that it meets on its way.
@@ -222,7 +212,7 @@ def _make(
                 with immediate(connection):
                     connection.execute(f"DROP TABLE IF EXISTS {INFO_TABLE}")
                     keep(connection, decisions)
-                counts = _fill(connection, journal, sink, progress)
+                counts = _fill(connection, journal, progress)
                 create_missing_indexes(connection)
                 return counts, connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
         except UnknownUndoError as error:
@@ -252,10 +242,10 @@ def _settle(successor: Path) -> None:
 
 
 def _fill(
-    connection: sqlite3.Connection, journal: Journal, sink: str, progress: Optional[Progress]
+    connection: sqlite3.Connection, journal: Journal, progress: Optional[Progress]
 ) -> _Counts:
     counts = _Counts()
-    cursors = read_cursors(connection, sink)
+    cursors = read_cursors(connection, DATABASE_SINK)
     segments = list(journal.segments())
     total = sum(segment.size for segment in segments)
     done = 0
@@ -269,7 +259,7 @@ def _fill(
             records = [record for record in chunk.records if record.record_type != _SEGMENT]
             with immediate(connection):
                 counts.refused += apply_all_but(connection, records)
-                set_cursor(connection, sink, chunk.cursor)
+                set_cursor(connection, DATABASE_SINK, chunk.cursor)
             done += chunk.cursor.offset - chunk.cursor.start
             cursor = chunk.cursor
             counts.records += len(records)

@@ -14,7 +14,7 @@ import attrs
 from telemetry.model.errors import JournalError
 from telemetry.storage.backup import Fault, UnusableBackupError, contents, require_ours
 from telemetry.storage.copying import checkpoint_quietly
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.recovery import READ_BYTES, Start, check, rebuild
 from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import UNDO, Ranges, decide, is_after, known, time_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from telemetry.sinks import Cursor, Journal
     from telemetry.storage.recovery import Progress, Rebuilt
 
-SINK = "sqlite"
 _LATEST_SQL = (
     "SELECT max(updated_at) FROM agent_runs UNION ALL SELECT max(timestamp) FROM run_events"
 )
@@ -156,7 +155,7 @@ def restore(
         before_swap=before_swap,
         aside=_aside(db_path),
     )
-    return rebuild(db_path, journal, sink=SINK, progress=progress, start=start), found
+    return rebuild(db_path, journal, progress=progress, start=start), found
 
 
 def _state(backup: Optional[Path]) -> tuple[dict[str, Cursor], list[Record]]:
@@ -164,7 +163,7 @@ def _state(backup: Optional[Path]) -> tuple[dict[str, Cursor], list[Record]]:
         return {}, []
     require_ours(backup)
     with translated(backup), contextlib.closing(connect_read_only(backup)) as connection:
-        return read_cursors(connection, SINK), known(connection)
+        return read_cursors(connection, DATABASE_SINK), known(connection)
 
 
 def made_at(backup: Path) -> str:

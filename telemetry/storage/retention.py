@@ -18,11 +18,10 @@ from telemetry.model.errors import TelemetryError
 from telemetry.storage.appenders import appenders_of
 from telemetry.storage.appendfile import sync_directory
 from telemetry.storage.backupfiles import list_backups
-from telemetry.storage.cursors import read_cursors
+from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.packed import is_packed, packed_name
 from telemetry.storage.packing import ChangedSegmentError, holds_only
 from telemetry.storage.recovery import READ_BYTES
-from telemetry.storage.restore import SINK
 from telemetry.storage.segments import day_in
 from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import known
@@ -180,7 +179,7 @@ def drop(segment: Segment) -> int:
 
 def _state(db_path: Path) -> tuple[dict[str, Cursor], set[str]]:
     with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
-        return read_cursors(connection, SINK), {record.id for record in known(connection)}
+        return read_cursors(connection, DATABASE_SINK), {record.id for record in known(connection)}
 
 
 def _age(segment: Segment, now: datetime) -> Optional[timedelta]:
@@ -231,7 +230,7 @@ class _Judge:
         """
         Return why a segment must stay as it is: who reads a journal's new files reads plain ones.
         """
-        database = [one for one in self._standings if one.sink == SINK]
+        database = [one for one in self._standings if one.sink == DATABASE_SINK]
         return [*self._writers(segment), *self._readers(segment, database)]
 
     def against_dropping(self, segment: Segment) -> list[str]:

@@ -53,7 +53,7 @@ class Base:
 
     def rebuild(self):
         self.runtime.close(20)
-        rebuild(self.runtime.config.db_path, self.runtime.journal, sink="sqlite")
+        rebuild(self.runtime.config.db_path, self.runtime.journal)
 
 
 @pytest.fixture

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from telemetry.model.codec import decode_line
-from telemetry.runtime.deadletters import DeadLetters, describe, read_dead_letters
+from telemetry.runtime.deadletters import (
+    DeadLetters,
+    count_dead_letters,
+    describe,
+    read_dead_letters,
+)
 
 
 @pytest.fixture
@@ -40,6 +45,18 @@ def test_a_torn_letter_is_passed_over(tmp_path, record):
     dead.add(record, ValueError("b"))
 
     assert [letter.reason for letter in read_dead_letters(dead.path)] == ["a", "b"]
+
+
+def test_each_sink_is_counted_that_ever_refused_a_record(tmp_path, record):
+    """
+    A file from which all was taken back counts as none; a sink that refused nothing has no file.
+    """
+    assert count_dead_letters(tmp_path) == {}
+
+    for _ in range(3):
+        DeadLetters(tmp_path, "http").add(record, ValueError("no"))
+    (tmp_path / "dead" / "posts.ndjson").touch()
+    assert count_dead_letters(tmp_path) == {"http": 3, "posts": 0}
 
 
 def test_an_error_that_cannot_be_shown_is_named():

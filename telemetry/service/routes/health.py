@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from telemetry.model.errors import SinkError
 from telemetry.runtime.surroundings import State
 from telemetry.service.answers import Answer, json_answer
-from telemetry.service.barrier import SINK
 from telemetry.service.metrics import CONTENT_TYPE, Gauges
 from telemetry.service.operations import Operation
 from telemetry.service.standing import dead_letters, journal_bytes, lag_bytes
+from telemetry.storage.cursors import DATABASE_SINK
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,7 +55,7 @@ async def readyz(service: Service, request: Request) -> Answer:
     """
     lag = await service.ask(_lag, service)
     states = {one.sink: one.state for one in service.runtime.followers.stats().followers}
-    is_followed = lag is not None and states.get(SINK) not in _STUCK
+    is_followed = lag is not None and states.get(DATABASE_SINK) not in _STUCK
     checks: dict[str, Any] = {
         "journal": "failing" if service.writer.is_failing else "ok",
         "database": "ok" if is_followed else "failing",
@@ -83,7 +83,7 @@ async def metrics(service: Service, request: Request) -> Answer:
     gauges = await service.ask(
         lambda: Gauges(
             journal_bytes(service),
-            {SINK: lag_bytes(service)},
+            {DATABASE_SINK: lag_bytes(service)},
             dead_letters(service),
             totals["statuses"],
         )
