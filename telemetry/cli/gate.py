@@ -1,5 +1,7 @@
 """
 ``telemetry gate``: whether runs keep the rules, for a CI job that must stop where they do not.
+
+Or whether what a task promised is there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from telemetry.cli.text import visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from telemetry.cli.deliverables import Task
+    from telemetry.exchange.junit import Suite
     from telemetry.storage.gates import Gate, Measures, Verdict
 
     Checked = tuple[Gate, Measures, Sequence[Verdict]]
@@ -53,24 +57,84 @@ _SIGNS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "skipped": ("·",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the verdicts as JUnit XML too.",
 )
-def command(path: Optional[Path], junit: Optional[Path], **options: Any) -> Exit:
+@click.option(
+    "--task-spec",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Look for the files that this Markdown lists below Deliverables, and count their lines.",
+)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="With --task-spec: where its paths begin.",
+)
+@click.option(
+    "--tolerance", metavar="SHARE", help="With --task-spec: so much too few or too many lines: 10%."
+)
+@click.option(
+    "--blocking",
+    metavar="SEVERITIES",
+    default="CRITICAL,HIGH",
+    show_default=True,
+    help="With --task-spec: which break the gate. A missing file is CRITICAL, a wrong length HIGH.",
+)
+@click.option("--run-checks", is_flag=True, help="Run the acceptance checks of the task, too.")
+def command(  # noqa: PLR0913 (an option each)
+    *,
+    path: Optional[Path],
+    junit: Optional[Path],
+    task_spec: Optional[Path],
+    root: Path,
+    tolerance: Optional[str],
+    blocking: str,
+    run_checks: bool,
+    **options: Any,
+) -> Exit:
     """
     Check runs against rules; exit with 1 where one is broken.
 
     Failed are runs that failed, died or timed out. Without any run no rule is kept, unless
-    --min-runs 0 says that there need be none.
+    --min-runs 0 says that there need be none. With --task-spec the files that a task promised are
+    checked; runs are too where there is a rule for them.
     """
     session = current()
-    gates = _gates(path, {name: value for name, value in options.items() if value})
-    checked = _checked(session, gates)
-    has_failed = any(not _is_kept(verdicts) for _, _, verdicts in checked)
+    given = {name: value for name, value in options.items() if value}
+    suites: list[Suite] = []
+    checked: list[Checked] = []
+    if task_spec is not None:
+        suites.append(_deliverables(task_spec, root, tolerance, blocking, run_checks=run_checks))
+    elif tolerance or run_checks:
+        raise click.UsageError("--tolerance and --run-checks must stand with --task-spec")
+    if task_spec is None or path is not None or given:
+        checked = _checked(session, _gates(path, given))
+        suites += _suites(checked)
+    has_failed = any(not _is_kept(suite.verdicts) for suite in suites)
     if junit is not None:
-        _write_junit(junit, checked)
+        _write_junit(junit, suites)
     if session.as_json:
-        session.screen.json(_document(checked, has_failed=has_failed))
+        task = suites[0] if task_spec is not None else None
+        session.screen.json(_document(checked, task, has_failed=has_failed))
     else:
-        _tell(session, checked)
+        _tell(session, suites)
     return Exit.FINDINGS if has_failed else Exit.FINE
+
+
+def _deliverables(
+    path: Path, root: Path, tolerance: Optional[str], blocking: str, *, run_checks: bool
+) -> Suite:
+    from telemetry.cli.deliverables import leniency_from, task_in, verdicts_on
+    from telemetry.exchange.junit import Suite
+
+    leniency = leniency_from(tolerance, blocking)
+    task: Task = task_in(path)
+    return Suite(task.name, list(verdicts_on(task, root, leniency, runs_checks=run_checks)))
+
+
+def _suites(checked: Sequence[Checked]) -> list[Suite]:
+    from telemetry.exchange.junit import Suite
+
+    return [Suite(gate.name, verdicts) for gate, _, verdicts in checked]
 
 
 def _gates(path: Optional[Path], given: dict[str, Any]) -> Sequence[Gate]:
@@ -102,30 +166,43 @@ def _is_kept(verdicts: Sequence[Verdict]) -> bool:
     return all(verdict.outcome.value != "failed" for verdict in verdicts)
 
 
-def _write_junit(path: Path, checked: Sequence[Checked]) -> None:
-    from telemetry.exchange.junit import Suite, junit_xml
+def _write_junit(path: Path, suites: Sequence[Suite]) -> None:
+    from telemetry.exchange.junit import junit_xml
     from telemetry.exchange.target import whole_file
 
     with whole_file(path, replaces=True) as file:
-        file.write(junit_xml([Suite(gate.name, verdicts) for gate, _, verdicts in checked]))
+        file.write(junit_xml(suites))
 
 
-def _tell(session: Session, checked: Sequence[Checked]) -> None:
+def _tell(session: Session, suites: Sequence[Suite]) -> None:
     screen = session.screen
     lines = []
-    for gate, _, verdicts in checked:
-        for verdict in verdicts:
+    for suite in suites:
+        for verdict in suite.verdicts:
             sign, style = _SIGNS[verdict.outcome.value]
-            name = f"{visible(gate.name)}: " if len(checked) > 1 else ""
-            lines.append(f"{screen.style(screen.sign(sign), style)} {name}{verdict.reason}")
+            name = f"{visible(suite.name)}: " if len(suites) > 1 else ""
+            mark = screen.style(screen.sign(sign), style)
+            lines.append(f"{mark} {name}{visible(verdict.reason)}")
     screen.lines(lines)
 
 
-def _document(checked: Sequence[Checked], *, has_failed: bool) -> dict[str, Any]:
+def _document(
+    checked: Sequence[Checked], task: Optional[Suite], *, has_failed: bool
+) -> dict[str, Any]:
     import attrs
 
     return {
         "passed": not has_failed,
+        "task": None
+        if task is None
+        else {
+            "name": task.name,
+            "passed": _is_kept(task.verdicts),
+            "checks": [
+                {**attrs.asdict(verdict), "outcome": verdict.outcome.value}
+                for verdict in task.verdicts
+            ],
+        },
         "gates": [
             {
                 "name": gate.name,

@@ -4,6 +4,7 @@ The scripts as the original's users call them: from a checkout, with the origina
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -170,3 +171,35 @@ def test_performance_is_measured(scripts):
     assert done.returncode in {0, 1}
     assert "write_p95" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_quality_gate_looks_for_deliverables(scripts, tmp_path):
+    """
+    The original's flags and exit codes: 0 passed, 1 failed, 2 without a task file.
+    """
+    task = tmp_path / "task.md"
+    task.write_text("**Deliverables**:\n1. **a.md** (10-20 lines)\n", encoding="utf-8")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "severity_levels:\n  - LOW\nblocking_severities:\n  - CRITICAL  # must fix\n\n"
+        "line_count_rules:\n  tolerance_percentage: 20  # a fifth\n",
+        encoding="utf-8",
+    )
+    args = ("quality_gate", "--task-spec", task, "--agent-id", "abc")
+    report = tmp_path / "reports" / "report.json"
+
+    failed = scripts(*args, "--format", "json", "--output", report)
+    assert failed.returncode == 1, failed.stderr
+    assert "[FAIL] QUALITY GATE FAILED" in failed.stdout
+    assert json.loads(report.read_text(encoding="utf-8"))["agent_id"] == "abc"
+    assert scripts(*args, "--no-block").returncode == 0
+    (tmp_path / "a.md").write_text("x\n" * 8, encoding="utf-8")
+    assert scripts(*args).returncode == 1
+    assert scripts(*args, "--config", config).returncode == 0
+    (tmp_path / "a.md").write_text("x\n", encoding="utf-8")
+    lenient = scripts(*args, "--config", config, "--format", "yaml")
+    assert lenient.returncode == 0
+    assert 'agent_id: "abc"\npassed: true\ntask:\n  name: "task"' in lenient.stdout
+    assert scripts(*args, "--dry-run").returncode == 0
+    assert scripts("quality_gate", "--task-spec", "none.md").returncode == 2
+    assert scripts(*args, "--config", "none.yaml").returncode == 2
