@@ -289,10 +289,12 @@ def _path(event_id: str, what: str = "") -> str:
 
 def _document(run: NewRun) -> dict[str, Any]:
     if isinstance(run, Run):
+        # Not before it is needed: most callers read, and cattrs is slow to import.
+        from telemetry.model.converters import run_to_plain
+
+        plain = run_to_plain(run).items()
         return {
-            name: _plain(name, value)
-            for name in COLUMNS
-            if name not in _NOT_POSTED and (value := getattr(run, name)) is not None
+            name: value for name, value in plain if name not in _NOT_POSTED and value is not None
         }
     return {name: _plain(name, value) for name, value in run.items() if value is not None}
 

@@ -27,12 +27,14 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(bool, lambda value, _: bool(value))
     converter.register_structure_hook(Status, lambda value, _: Status(value))
     json_columns: dict[str, Any] = {
-        column.name: override(struct_hook=lambda value, _: value)
+        column.name: override(struct_hook=lambda value, _: value, unstruct_hook=lambda value: value)
         for column in COLUMNS.values()
         if column.kind is Kind.JSON
     }
     converter.register_structure_hook(Run, make_dict_structure_fn(Run, converter, **json_columns))
-    converter.register_unstructure_hook(Run, make_dict_unstructure_fn(Run, converter))
+    converter.register_unstructure_hook(
+        Run, make_dict_unstructure_fn(Run, converter, **json_columns)
+    )
     return converter
 
 
@@ -42,6 +44,9 @@ _plain = _make_converter()
 def run_from_plain(data: Mapping[str, Any]) -> Run:
     """
     Return the run of plain JSON data, as `run_to_plain` gives it.
+
+    Raises:
+        ClassValidationError: The data are not a run's; cattrs says which field is not.
     """
     return _plain.structure(dict(data), Run)
 
@@ -49,6 +54,8 @@ def run_from_plain(data: Mapping[str, Any]) -> Run:
 def run_to_plain(run: Run) -> dict[str, Any]:
     """
     Return a run as plain JSON data: times as text, JSON columns as objects, flags as booleans.
+
+    Of a class that has more than `Run`, only the run's own fields.
     """
-    plain: dict[str, Any] = _plain.unstructure(run)
+    plain: dict[str, Any] = _plain.unstructure(run, unstructure_as=Run)
     return plain
