@@ -9,12 +9,16 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from examples import share_of
 
 from telemetry.runtime import notices
 
 # No test is about time: a busy machine must not fail one.
 hypothesis.settings.register_profile(
-    "telemetry", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "telemetry",
+    deadline=None,
+    max_examples=share_of(100),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("telemetry")
 

@@ -11,6 +11,7 @@ import gc
 import inspect
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ THROWN = {
 }
 MAX_REFUSALS = 10
 relaxed = settings(
-    max_examples=120,
+    max_examples=share_of(120),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -205,7 +206,7 @@ def scripted_async(plan):  # noqa: C901 (a user may write anything)
     return make()
 
 
-@settings(relaxed, max_examples=60)
+@settings(relaxed, max_examples=share_of(60))
 @given(plans, steps)
 def test_an_async_generator_answers_as_before(client, plan, script):
     """
@@ -225,7 +226,7 @@ def test_an_async_generator_answers_as_before(client, plan, script):
     assert got == expected
 
 
-@settings(relaxed, max_examples=60)
+@settings(relaxed, max_examples=share_of(60))
 @given(plans, steps)
 def test_a_coroutine_answers_as_before(client, plan, script):
     """

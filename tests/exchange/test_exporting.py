@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 import openpyxl
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +151,9 @@ def test_excel_takes_no_text_for_anything_else(record):
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=share_of(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(texts=st.lists(st.text(max_size=15) | st.sampled_from(HOSTILE), min_size=1, max_size=5))
 def test_any_text_makes_a_sound_workbook(record, tmp_path_factory, texts):

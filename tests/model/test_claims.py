@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import SETTABLE, column_values, make_record
@@ -14,7 +15,7 @@ from telemetry.model.values import to_sql
 ENVELOPE = b'{"lt":1,"record_type":"run","change":"updated","id":"w-1","timestamp":"t"'
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=share_of(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_the_quick_way_and_the_slow_way_agree(data):
     """
@@ -118,7 +119,7 @@ def test_long_text_is_cut_to_its_column():
     assert aside == {}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=share_of(200), deadline=None)
 @given(st.data())
 def test_what_a_column_holds_fits(data):
     """

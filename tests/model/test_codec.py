@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import json_objects, lines
@@ -28,7 +29,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def examples(count):
-    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(
+        max_examples=share_of(count), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 def some_lines(count):

@@ -4,13 +4,16 @@ import subprocess
 import sys
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from strategies import plain_runs, runs
 
 from telemetry.model.converters import run_from_plain, run_to_plain
 from telemetry.model.values import run_from_row, to_row
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(
+    max_examples=share_of(60), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @quick

@@ -4,6 +4,7 @@ import random
 from itertools import permutations
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import (
@@ -24,7 +25,9 @@ from telemetry.model.values import run_from_row, to_row
 
 
 def examples(count):
-    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(
+        max_examples=share_of(count), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 T0 = "2026-11-22T00:42:17.000000Z"

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from secret_corpus import NAMES, all_secrets, contexts, tokens
@@ -28,7 +29,9 @@ SECRETS = [secret.text for secret in all_secrets()][::3]
 
 
 #: A busy machine is no failure.
-some = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(
+    max_examples=share_of(50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 class Hostile:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import column_values, runs, texts
@@ -28,7 +29,9 @@ from telemetry.model.values import (
     to_sql,
 )
 
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(
+    max_examples=share_of(200), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 class Hostile:

@@ -8,6 +8,7 @@ import json
 
 import msgspec
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from posted_runs import posted_runs
@@ -42,7 +43,7 @@ def careful(run):
     return msgspec.to_builtins(body)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=share_of(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(posted_runs(), min_size=1, max_size=3))
 def test_many_together_are_settled_as_each_alone(some):
     """

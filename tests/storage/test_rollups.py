@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -120,7 +121,7 @@ def rolled_up(connection):
     }
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=share_of(100))
 @given(st.lists(st.lists(records(), max_size=8), max_size=6), st.booleans(), st.integers(1, 4))
 def test_roll_ups_are_the_runs_grouped(batches, is_repeated, max_parts):
     """

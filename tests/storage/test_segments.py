@@ -8,6 +8,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -220,7 +221,9 @@ def test_cursor_tells_where_the_chunk_ends_and_began(tmp_path):
 
 
 @settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=share_of(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 @given(sizes=st.lists(st.integers(0, 700), max_size=30), max_bytes=st.integers(1, 3000))
 def test_any_chunk_size_reads_the_same(tmp_path, sizes, max_bytes):

@@ -5,6 +5,7 @@ Pages: together they are the list, whichever way they are read, and an index fin
 import sqlite3
 
 import pytest
+from examples import share_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
@@ -48,7 +49,7 @@ def in_order(rows, sort):
     return sorted(ordered, key=place, reverse=sort.startswith("-"))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=share_of(60))
 @given(
     st.lists(
         st.fixed_dictionaries(
