@@ -42,7 +42,10 @@ _JSON_TYPES: dict[Kind, tuple[type, ...]] = {
 Claims = tuple[dict[str, SqlValue], Sequence[str], dict[str, Any]]
 
 
-def _json_type(column: Column) -> Any:
+def claimed_type(column: Column) -> Any:
+    """
+    Return the type that msgspec checks a column's value by, where a line says it as usual.
+    """
     if column.choices:
         return Literal[column.choices]
     plain: dict[Kind, Any] = {
@@ -55,7 +58,7 @@ def _json_type(column: Column) -> Any:
 
 
 _decode_typed = msgspec.json.Decoder(
-    TypedDict("_Said", {n: _json_type(c) for n, c in _FIELDS.items()}, total=False)  # type: ignore[operator]
+    TypedDict("_Said", {n: claimed_type(c) for n, c in _FIELDS.items()}, total=False)  # type: ignore[operator]
 ).decode
 _TIMES = tuple(name for name, column in _FIELDS.items() if column.kind is Kind.TIME)
 _CONVERTED = tuple(

@@ -51,19 +51,20 @@ _RECORDED = Change.RECORDED.value
 _DELETED = Change.DELETED.value
 #: Changes whose time is that of the run's creation; all others only bound it.
 _CREATING = frozenset({Change.STARTED.value, _RECORDED})
-_BLANK: dict[str, SqlValue] = {
+#: The row of a run of which nothing is said.
+BLANK: dict[str, SqlValue] = {
     name: "" if column.required else to_sql(column, column.default)
     for name, column in COLUMNS.items()
 }
 #: What an end says even by leaving it out, so that it clears what the reaper had guessed.
-_END_FIELDS = ("end_time", "duration_ms", "error_summary", "error_details")
+END_FIELDS = ("end_time", "duration_ms", "error_summary", "error_details")
 #: A commit stands as a whole: the author of one never stays with the hash of another.
 _COMMIT_FIELDS = tuple(name for name in COLUMNS if name.startswith("git_commit_"))
 #: What an editor cannot know of a run that is still running.
 _UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
 #: Fields that have a value in the row of a run of which nothing is said.
-_NEVER_BLANK = frozenset(name for name, value in _BLANK.items() if value)
-_SAID_AT_END = _NEVER_BLANK.union(_END_FIELDS)
+_NEVER_BLANK = frozenset(name for name, value in BLANK.items() if value)
+_SAID_AT_END = _NEVER_BLANK.union(END_FIELDS)
 #: Columns that records set; the others are the run's keys, and what follows from records' times.
 _SETTABLE = tuple(
     name for name in COLUMNS if name not in {"event_id", "run_id", "created_at", "updated_at"}
@@ -166,7 +167,7 @@ class Fold:
             for name, value in aside.items():
                 self._put_aside(name, value, key)
         if rank == EDIT:
-            fields.update({name: _BLANK[name] for name in cleared if name in _CLEARABLE})
+            fields.update({name: BLANK[name] for name in cleared if name in _CLEARABLE})
             self._edit(record, fields, key)
         else:
             for name in _implied(record, fields):
@@ -267,7 +268,7 @@ class Fold:
         """
         Return the run as its row: each column with text, an integer or None.
         """
-        row = {**_BLANK, **self._values}
+        row = {**BLANK, **self._values}
         row["event_id"] = self.event_id
         row["run_id"] = self.run_id
         row["created_at"] = self._created[1] if self._created is not _UNKNOWN_CREATION else None
@@ -295,7 +296,7 @@ class Fold:
             state["*"] = key_text(common)
         if others:
             state["keys"] = {key_text(key): sorted(names) for key, names in others.items()}
-        ends = _END_FIELDS if self._values.get("status", RUNNING) != RUNNING else ()
+        ends = END_FIELDS if self._values.get("status", RUNNING) != RUNNING else ()
         empty = [name for name, value in self._values.items() if not value and name not in ends]
         if empty:
             state["+"] = sorted(empty)
@@ -355,7 +356,7 @@ class Fold:
             fold._created = ("bound" in state, row["created_at"])
         names = {name for name in _SETTABLE if row[name]}
         if row["status"] != RUNNING:
-            names.update(_END_FIELDS)
+            names.update(END_FIELDS)
         names.update(state.get("+", ()))
         names.difference_update(state.get("-", ()))
         for text, others in state.get("keys", {}).items():
@@ -388,9 +389,9 @@ def _implied(record: Record, fields: dict[str, SqlValue]) -> Sequence[str]:
     if record.record_type == _COMMIT:
         return _COMMIT_FIELDS if "git_commit_hash" in fields else ()
     if record.change == _ENDED:
-        return _END_FIELDS
+        return END_FIELDS
     if record.change == _RECORDED and fields.get("status", RUNNING) != RUNNING:
-        return _END_FIELDS
+        return END_FIELDS
     return ()
 
 

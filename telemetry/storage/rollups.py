@@ -9,7 +9,8 @@ row added and adding what the new one does is exact, whatever happened to the ru
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Optional
 
 import msgspec
 
@@ -33,7 +34,9 @@ _LOW = (1 << LOW_BITS) - 1
 _DAY_LENGTH = len("2026-11-22")
 _MONTH_LENGTH = len("2026-11")
 _STATUS_PLACES = {status: place for place, status in enumerate(STATUS_COUNTS)}
-_SUM_PLACES = tuple((name, len(STATUS_COUNTS) + 2 * number) for number, name in enumerate(SUMMED))
+_SUM_PLACES = tuple(len(STATUS_COUNTS) + 2 * number for number in range(len(SUMMED)))
+_DURATION = SUMMED.index("duration_ms")
+_sources_of = itemgetter(*SOURCES)
 _NOTHING = (0,) * len(ROLLUP_NUMBERS)
 
 _VALUES = (*ROLLUP_NUMBERS, "durations_json")
@@ -69,15 +72,14 @@ class _Sums:
     def __bool__(self) -> bool:
         return any(self.numbers) or any(self.durations.values())
 
-    def add_run(self, row: Mapping[str, Any], sign: int) -> None:
+    def add_run(self, status: str, summed: Sequence[Optional[int]], sign: int) -> None:
         numbers = self.numbers
-        numbers[_STATUS_PLACES[row["status"]]] += sign
-        for name, place in _SUM_PLACES:
-            value = row[name]
+        numbers[_STATUS_PLACES[status]] += sign
+        for place, value in zip(_SUM_PLACES, summed):
             if value:
                 numbers[place] += sign * (value & _LOW)
                 numbers[place + 1] += sign * (value >> LOW_BITS)
-        duration = row["duration_ms"]
+        duration = summed[_DURATION]
         if duration is not None:
             bucket = bucket_of(duration)
             self.durations[bucket] = self.durations.get(bucket, 0) + sign
@@ -112,12 +114,27 @@ class Tally:
         """
         Take into account that a run's row became another; empty where there was or is none.
         """
-        if before and after and all(before[name] == after[name] for name in SOURCES):
+        old, new = (_sources_of(row) if row else None for row in (before, after))
+        if old == new:
             return
-        if before:
-            self._add(before, -1)
-        if after:
-            self._add(after, 1)
+        if old:
+            self.add(old, -1)
+        if new:
+            self.add(new)
+
+    def add(self, sources: Sequence[Any], sign: int = 1) -> None:
+        """
+        Take into account what a row adds, or with -1 that it adds nothing any more.
+
+        Args:
+            sources: Its values of the columns `SOURCES`.
+        """
+        start_time, agent_name, job_type, status, *summed = sources
+        key = ((start_time or "")[:_DAY_LENGTH], agent_name, job_type)
+        sums = self._by_day.get(key)
+        if sums is None:
+            sums = self._by_day[key] = _Sums()
+        sums.add_run(status, summed, sign)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """
@@ -140,13 +157,6 @@ class Tally:
         Return the roll-ups that these changes make of none.
         """
         return {key: sums.values() for key, sums in self._by_key().items() if sums}
-
-    def _add(self, row: Mapping[str, Any], sign: int) -> None:
-        key = ((row["start_time"] or "")[:_DAY_LENGTH], row["agent_name"], row["job_type"])
-        sums = self._by_day.get(key)
-        if sums is None:
-            sums = self._by_day[key] = _Sums()
-        sums.add_run(row, sign)
 
     def _by_key(self) -> dict[Key, _Sums]:
         found: dict[Key, list[_Sums]] = {}
@@ -198,7 +208,7 @@ def wrong_rollups(connection: sqlite3.Connection) -> Iterator[str]:
 def _counted(connection: sqlite3.Connection) -> Tally:
     tally = Tally()
     for values in connection.execute(_SOURCES_SQL):
-        tally.move({}, dict(zip(SOURCES, values)))
+        tally.add(values)
     return tally
 
 

@@ -7,14 +7,16 @@ id, and a run's row is the fold of its records. `apply` runs inside the caller's
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from telemetry.model.errors import CodecError
 from telemetry.model.fold import Fold
 from telemetry.model.records import Change, Record, RecordType
+from telemetry.model.whole import read_whole
+from telemetry.storage.changes import Changes, purge
 from telemetry.storage.ddl import RUN_COLUMNS
-from telemetry.storage.rollups import SOURCES, Tally
+from telemetry.storage.inserting import insert
+from telemetry.storage.rollups import SOURCES
 from telemetry.storage.sqlite import MalformedDatabaseError, concerns_the_database
 from telemetry.storage.undo import countable
 
@@ -22,16 +24,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_EVENT_SQL = (
+    from telemetry.storage.rollups import Tally
+
+_EVENTS = (
     "INSERT OR IGNORE INTO run_events (event_id, id, run_id, event_type, timestamp, payload_json)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
-)
-_RUN_TAIL = " ON CONFLICT (event_id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in RUN_COLUMNS if name != "event_id"
-)
-_FOLD_SQL = (
-    "INSERT INTO run_folds (event_id, state, deleted) VALUES (?, ?, ?)"
-    " ON CONFLICT (event_id) DO UPDATE SET state = excluded.state, deleted = excluded.deleted"
 )
 _STATE_SQL = "SELECT state FROM run_folds WHERE event_id = ?"
 _ID_COUNTS = (1, 8, 64, 256)
@@ -46,22 +42,15 @@ _STRAYS_SQL = {
     for size in _ID_COUNTS
 }
 _ROW_SQL = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs WHERE event_id = ?"
-_RECORD_SQL = (
-    "INSERT OR IGNORE INTO run_records (event_id, id, run_id, change, timestamp, body)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
-)
+_RECORDS = "INSERT OR IGNORE INTO run_records (event_id, id, run_id, change, timestamp, body)"
 _COMMIT_SQL = (
     "INSERT OR IGNORE INTO commits (event_id, id, run_id, commit_hash, commit_source,"
     " commit_author, commit_timestamp, timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ANY_DELETED_SQL = "SELECT 1 FROM run_folds WHERE deleted = 1 LIMIT 1"
 _IS_DELETED_SQL = "SELECT 1 FROM run_folds WHERE deleted = 1 AND event_id = ?"
-_PURGE_SQL = (
-    "DELETE FROM agent_runs WHERE event_id = ?",
-    "DELETE FROM run_events WHERE event_id = ?",
-    "DELETE FROM commits WHERE event_id = ?",
-    f"DELETE FROM run_records WHERE event_id = ? AND change <> '{Change.DELETED.value}'",
-)
+_STRAY_SQL = "DELETE FROM agent_runs WHERE event_id = ?"
+_NO_ROW: Mapping[str, Any] = {}
 
 _EVENT = RecordType.EVENT.value
 _RUN = RecordType.RUN.value
@@ -88,8 +77,9 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
         _write_trail(connection, others)
         _fold_runs(connection, others)
     if events:
-        connection.executemany(
-            _EVENT_SQL,
+        insert(
+            connection,
+            _EVENTS,
             [
                 (
                     record.event_id,
@@ -151,23 +141,6 @@ def load_fold(connection: sqlite3.Connection, event_id: str) -> Fold:
     return _restore(connection, event_id, found[0])[0] if found else Fold()
 
 
-def _load_folds(
-    connection: sqlite3.Connection, event_ids: list[str]
-) -> dict[str, tuple[Fold, Mapping[str, Any]]]:
-    """
-    Return the folds of several runs, each with its row, which is empty for a run that has none.
-
-    They are asked for together: in a backlog most are not known yet.
-    """
-    known: dict[str, bytes] = dict(_ask_for(connection, _STATES_SQL, event_ids))
-    return {
-        event_id: _restore(connection, event_id, known[event_id])
-        if event_id in known
-        else (Fold(), {})
-        for event_id in event_ids
-    }
-
-
 def _ask_for(
     connection: sqlite3.Connection, statements: Mapping[int, str], event_ids: list[str]
 ) -> Iterator[tuple[Any, ...]]:
@@ -191,84 +164,49 @@ def _restore(
         ) from error
 
 
-@lru_cache(maxsize=256)
-def _upsert_sql(names: tuple[str, ...]) -> str:
-    """
-    Return the statement for a row with these columns; all others become null.
-
-    A run fills half of its columns, and binding the nulls costs more than the rest of an insert.
-    """
-    return (
-        f"INSERT INTO agent_runs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-        + _RUN_TAIL
-    )
-
-
-@lru_cache(maxsize=256)
-def _update_sql(names: tuple[str, ...]) -> str:
-    """
-    Return the statement that sets these columns of a row; the indexes of all others are left alone.
-    """
-    return f"UPDATE agent_runs SET {', '.join(f'{name} = ?' for name in names)} WHERE event_id = ?"
-
-
 def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.event_id and record.record_type in (_RUN, _COMMIT):
             groups.setdefault(record.event_id, []).append(record)
-    inserts: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    states: list[tuple[str, bytes, bool]] = []
-    purged: list[str] = []
-    tally = Tally()
-    folds = _load_folds(connection, list(groups))
-    _take_off_strays(connection, tally, [one for one, (_, row) in folds.items() if not row])
-    for event_id, (fold, before) in folds.items():
-        for record in groups[event_id]:
+    # They are asked for together: in a backlog most are not known yet.
+    known: dict[str, bytes] = dict(_ask_for(connection, _STATES_SQL, list(groups)))
+    changes = Changes()
+    rowless: list[str] = []
+    for event_id, group in groups.items():
+        state = known.get(event_id)
+        run = read_whole(group[0]) if state is None and len(group) == 1 else None
+        if run is not None:
+            rowless.append(event_id)
+            changes.add(event_id, run)
+            continue
+        fold, before = _restore(connection, event_id, state) if state else (Fold(), _NO_ROW)
+        if not before:
+            rowless.append(event_id)
+        for record in group:
             fold.apply(record)
-        states.append((event_id, fold.dump(), fold.deleted))
-        row = {} if fold.deleted else fold.row()
-        tally.move(before, row)
-        if fold.deleted:
-            purged.append(event_id)
-        elif before:
-            new = {name: value for name, value in row.items() if value != before[name]}
-            updates.setdefault(tuple(new), []).append((*new.values(), event_id))
-        else:
-            new = {name: value for name, value in row.items() if value is not None}
-            inserts.setdefault(tuple(new), []).append(tuple(new.values()))
-    for names, values in inserts.items():
-        connection.executemany(_upsert_sql(names), values)
-    for names, values in updates.items():
-        if names:
-            connection.executemany(_update_sql(names), values)
-    connection.executemany(_FOLD_SQL, states)
-    _purge(connection, purged)
-    tally.write(connection)
+        changes.move(event_id, fold, before)
+    _take_off_strays(connection, changes.tally, rowless)
+    changes.write(connection)
 
 
 def _take_off_strays(connection: sqlite3.Connection, tally: Tally, event_ids: list[str]) -> None:
     """
-    Forget what rows add that were folded from nothing, and are about to be replaced.
+    Delete rows of runs of which nothing was known, and forget what they add.
 
     Somebody else wrote them; nearly always there are none.
     """
-    for row in _ask_for(connection, _STRAYS_SQL, event_ids):
-        tally.move(dict(zip(SOURCES, row[1:])), {})
-
-
-def _purge(connection: sqlite3.Connection, event_ids: Sequence[str]) -> None:
-    if event_ids:
-        for statement in _PURGE_SQL:
-            connection.executemany(statement, [(event_id,) for event_id in event_ids])
+    strays = list(_ask_for(connection, _STRAYS_SQL, event_ids))
+    for row in strays:
+        tally.add(row[1:], -1)
+    connection.executemany(_STRAY_SQL, [row[:1] for row in strays])
 
 
 def _purge_late(connection: sqlite3.Connection, event_ids: Iterable[str]) -> None:
     """
     Take away what came for runs that had been deleted before.
     """
-    _purge(
+    purge(
         connection,
         [
             event_id
@@ -279,8 +217,9 @@ def _purge_late(connection: sqlite3.Connection, event_ids: Iterable[str]) -> Non
 
 
 def _write_trail(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
-    connection.executemany(
-        _RECORD_SQL,
+    insert(
+        connection,
+        _RECORDS,
         [
             (
                 record.event_id,
