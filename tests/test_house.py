@@ -60,6 +60,7 @@ def strings_in(node: ast.AST) -> set[str]:
     return {child.value for child in children if isinstance(child.value, str)}
 
 
+@pytest.mark.once
 def test_each_test_states_its_rule():
     """
     A test's docstring says what holds.
@@ -75,6 +76,7 @@ def test_each_test_states_its_rule():
     assert silent == []
 
 
+@pytest.mark.once
 def test_functions_are_short():
     """
     No function is too long to be read at once; its docstring does not count.
@@ -90,6 +92,7 @@ def test_functions_are_short():
     assert too_long == []
 
 
+@pytest.mark.once
 def test_the_fields_of_a_run_are_listed_once():
     """
     Only `telemetry.model.run` lists the run's fields; everything else derives them.
@@ -164,6 +167,7 @@ def test_what_is_installed_is_all_there_is():
     assert missing == set()
 
 
+@pytest.mark.once
 def test_links_between_pages_lead_somewhere():
     """
     A link in the README or the documentation names a file that is there.
