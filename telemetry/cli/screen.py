@@ -116,14 +116,13 @@ class Screen:
         except BrokenPipeError as error:
             raise OutputClosedError from error
 
-    def json(self, document: Any, *, compact: bool = False) -> None:
+    def json(self, document: Any) -> None:
         """
-        Write a JSON document: readable, or as one line.
+        Write a JSON document.
         """
         import json
 
-        layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
-        text = json.dumps(document, ensure_ascii=not self.unicode, default=str, **layout)
+        text = json.dumps(document, ensure_ascii=not self.unicode, default=str, indent=2)
         self.lines([visible_json(text)])
 
     def note(self, text: str) -> None:

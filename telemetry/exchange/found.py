@@ -44,7 +44,6 @@ class FoundEvent:
     timestamp: str
     payload: Any
     place: str
-    event_id: str = ""
 
 
 @attrs.frozen
@@ -78,7 +77,7 @@ def from_object(said: Mapping[str, Any], place: str) -> Found:
     return FoundRun(said, place)
 
 
-def event_from(said: Mapping[str, Any], place: str, *, event_id: str = "") -> Found:
+def event_from(said: Mapping[str, Any], place: str) -> Found:
     """
     Return the event that an object or a row of a table says.
     """
@@ -89,7 +88,7 @@ def event_from(said: Mapping[str, Any], place: str, *, event_id: str = "") -> Fo
     if payload is None:
         payload = value_of(said.get("payload_json"))
     run_id, event_type, timestamp = (said[key] for key in EVENT_KEYS)
-    return FoundEvent(run_id, event_type, timestamp, payload, place, event_id)
+    return FoundEvent(run_id, event_type, timestamp, payload, place)
 
 
 def value_of(text: Any) -> Any:

@@ -257,8 +257,7 @@ class Import:
 
     def _take_event(self, id_: str, found: FoundEvent, rows: Rows, staging: Staging) -> None:
         event_id = (
-            found.event_id
-            or staging.event_id_of(found.run_id)
+            staging.event_id_of(found.run_id)
             or rows.event_id_of(found.run_id)
             or derived_event_id(found.run_id)
         )

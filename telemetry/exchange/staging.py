@@ -24,8 +24,8 @@ _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE pieces (run_id TEXT, event_id TEXT, time TEXT, rank INTEGER, place TEXT, fields BLOB);
-CREATE TABLE events (id TEXT PRIMARY KEY, run_id TEXT, event_id TEXT, event_type TEXT,
-    timestamp TEXT, place TEXT, payload BLOB);
+CREATE TABLE events (id TEXT PRIMARY KEY, run_id TEXT, event_type TEXT, timestamp TEXT,
+    place TEXT, payload BLOB);
 CREATE TABLE runs (event_id TEXT PRIMARY KEY, was_known INTEGER, is_changed INTEGER) WITHOUT ROWID;
 CREATE TABLE skipped (event_id TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
 """
@@ -75,11 +75,10 @@ class Staging:
         Keep an event; one that is there already is the same.
         """
         self._connection.execute(
-            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)",
             (
                 record_id,
                 found.run_id,
-                found.event_id,
                 found.event_type,
                 found.timestamp,
                 found.place,
@@ -163,11 +162,9 @@ class Staging:
         """
         Yield the events with their ids, in the order of the source.
         """
-        sql = "SELECT id, run_id, event_type, timestamp, payload, place, event_id FROM events"
-        for id_, run_id, event_type, timestamp, payload, place, event_id in self._read(
-            f"{sql} ORDER BY rowid"
-        ):
-            yield id_, FoundEvent(run_id, event_type, timestamp, _decode(payload), place, event_id)
+        sql = "SELECT id, run_id, event_type, timestamp, payload, place FROM events ORDER BY rowid"
+        for id_, run_id, event_type, timestamp, payload, place in self._read(sql):
+            yield id_, FoundEvent(run_id, event_type, timestamp, _decode(payload), place)
 
     def _piece(self, row: tuple[Any, ...]) -> Candidate:
         run_id, event_id, time, rank, place, fields = row

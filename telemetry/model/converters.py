@@ -26,6 +26,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_unstructure_hook(datetime, time_text)
     converter.register_structure_hook(bool, lambda value, _: bool(value))
     converter.register_structure_hook(Status, lambda value, _: Status(value))
+    converter.register_unstructure_hook(Status, lambda status: status.value)
     json_columns: dict[str, Any] = {
         column.name: override(struct_hook=lambda value, _: value, unstruct_hook=lambda value: value)
         for column in COLUMNS.values()

@@ -194,12 +194,6 @@ class Emitter:
         self.record(kind, second, time_text, run_part, fields, "")
         return now
 
-    def change_at(self, now: int, time_text: str, kind: str, run_part: str, fields: str) -> None:
-        """
-        Record as `change` does, at a time already read from the clock.
-        """
-        self.record(kind, now // MICROS, time_text, run_part, fields, "")
-
     def _event_type(self, event_type: object) -> bytes:
         """
         Return an event type as its part of the line, remembered if there are not too many.

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO, Optional
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -27,15 +27,15 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 _SERVER_LOGGER = "uvicorn"
 
 
-def make_log(level: str, stream: Optional[BinaryIO] = None) -> FilteringBoundLogger:
+def make_log(level: str) -> FilteringBoundLogger:
     """
-    Return a log that writes to a stream of bytes, standard error by default.
+    Return a log that writes to standard error.
 
     Args:
         level: The least severe level that is written.
     """
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(stream or getattr(sys.stderr, "buffer", None)),
+        structlog.BytesLogger(getattr(sys.stderr, "buffer", None)),
         processors=[
             structlog.processors.add_log_level,
             _stamp,

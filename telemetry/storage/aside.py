@@ -15,13 +15,13 @@ from telemetry.storage.sqlite import identity
 #: Moved before the database is: one that begins empty discards a log left under its name, while the
 #: other way round its successor's log could be taken away.
 SIDECARS = ("-wal", "-shm", "-journal")
+#: Part of the name of a database that was moved out of the way for what is wrong with it.
+CORRUPTED = "corrupted"
 
 
-def move_aside(
-    path: Path, expected: Optional[tuple[int, int]], *, label: str = "corrupted"
-) -> Optional[Path]:
+def move_aside(path: Path, expected: Optional[tuple[int, int]]) -> Optional[Path]:
     """
-    Rename a database and its sidecars to ``<stem>.<label>.<time><suffix>`` beside it.
+    Rename a database and its sidecars to ``<stem>.corrupted.<time><suffix>`` beside it.
 
     Args:
         expected: The file that is meant; another one, which somebody has put there, is left.
@@ -32,7 +32,7 @@ def move_aside(
     found = identity(path)
     if found is None or (expected is not None and found != expected):
         return None
-    target = free_name(path, label)
+    target = free_name(path, CORRUPTED)
     for suffix in SIDECARS:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(f"{target}{suffix}")
@@ -44,7 +44,7 @@ def move_aside(
 
 
 def swap_in(
-    path: Path, successor: Path, *, label: str = "corrupted", aside: Optional[Path] = None
+    path: Path, successor: Path, *, label: str = CORRUPTED, aside: Optional[Path] = None
 ) -> Optional[Path]:
     """
     Put a finished database, which nobody has open, in the place of another.

@@ -17,7 +17,7 @@ import attrs
 from telemetry.model.codec import decode_line
 from telemetry.model.errors import PausedSinkError, TelemetryError
 from telemetry.model.records import RecordType
-from telemetry.storage.aside import SIDECARS, free_name
+from telemetry.storage.aside import CORRUPTED, SIDECARS, free_name
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.migrations import create_missing_indexes
 from telemetry.storage.recovery import READ_BYTES, check, check_folds
@@ -160,7 +160,7 @@ def _put_stray_log_aside(db_path: Path) -> Optional[Path]:
     """
     if not wal_bytes(db_path) or not _is_sound_alone(db_path):
         return None
-    target = free_name(db_path, "corrupted")
+    target = free_name(db_path, CORRUPTED)
     for suffix in SIDECARS:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{db_path}{suffix}").replace(f"{target}{suffix}")

@@ -35,7 +35,13 @@ _OPEN_SQL = (
     " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1"
     ") AS owner FROM agent_runs r WHERE status = 'running'"
 )
-_UNPOSTED_SQL = f"{_RUNS} WHERE api_posted = 0 AND status <> 'running' ORDER BY event_id LIMIT ?"
+_UNPOSTED = "WHERE api_posted = 0 AND status <> 'running'"
+_UNPOSTED_SQL = (
+    f"{_RUNS} {_UNPOSTED} AND coalesce(end_time, updated_at, '') >= :since"
+    " AND coalesce(end_time, updated_at, '') < :until ORDER BY event_id LIMIT :limit"
+)
+#: After every time there is.
+_NEVER = "~"
 _EVENTS_SQL = (
     "SELECT id, event_id, run_id, event_type, timestamp, payload_json FROM run_events"
     " WHERE event_id = :event_id"
@@ -145,12 +151,6 @@ class Reader:
         )
         return self._all(f"{_RUNS} WHERE {ends}{_NEWEST_FIRST} LIMIT :limit", values)
 
-    def by_event_id(self, event_id: str) -> Optional[Row]:
-        """
-        Return the run with that key.
-        """
-        return self._one(f"{_RUNS} WHERE event_id = ?", [event_id])
-
     def by_run_id(self, run_id: str) -> Optional[Row]:
         """
         Return the newest run of that run id.
@@ -205,11 +205,25 @@ class Reader:
         # Not sorted by SQLite, which would walk all runs in that order to find the few.
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
 
-    def unposted(self, *, limit: int = DEFAULT_LIMIT) -> list[Row]:
+    def unposted(
+        self, *, limit: int = DEFAULT_LIMIT, since: str = "", until: str = _NEVER
+    ) -> list[Row]:
         """
         Return the finished runs that no webhook has taken, oldest first.
+
+        Args:
+            since: Only those that ended then or later.
+            until: Only those that ended before.
         """
-        return self._all(_UNPOSTED_SQL, [limit])
+        return self._all(_UNPOSTED_SQL, {"limit": limit, "since": since, "until": until})
+
+    def unposted_count(self, *, until: str) -> int:
+        """
+        Return how many finished runs that no webhook has taken ended before a time.
+        """
+        sql = f"SELECT count(*) AS runs FROM agent_runs {_UNPOSTED} AND end_time < ?"
+        found = self._one(sql, [until])
+        return int(found["runs"]) if found else 0
 
     def stats(self) -> dict[str, Any]:
         """

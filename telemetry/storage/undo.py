@@ -158,13 +158,6 @@ def countable(connection: sqlite3.Connection, batch: Sequence[Record]) -> Sequen
     return [record for record in batch if record not in undone]
 
 
-def taken_back(decisions: Iterable[Record]) -> Undone:
-    """
-    Return what decisions take back together; one that a later one takes back has no effect.
-    """
-    return _standing(tuple(str(record.line, "utf-8") for record in decisions))
-
-
 def time_of(record: Record) -> str:
     """
     Return the time up to which everything was meant to stand by a decision.
@@ -174,6 +167,9 @@ def time_of(record: Record) -> str:
 
 @lru_cache(maxsize=8)
 def _standing(bodies: tuple[str, ...]) -> Undone:
+    """
+    Return what decisions take back together; one that a later one takes back has no effect.
+    """
     if not bodies:
         return _NOTHING
     decisions = [decode_line(body.encode()) for body in bodies]
