@@ -16,9 +16,9 @@ from telemetry.model.errors import JournalError, SinkError
 from telemetry.service.catalogue import OPERATIONS as DOCUMENTED
 from telemetry.service.logs import make_log
 from telemetry.service.middleware import guard
+from telemetry.service.pages import OPERATIONS as PAGES
 from telemetry.service.problems import Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
-from telemetry.service.routes import pages
 from telemetry.service.state import Service
 from telemetry.storage.queries import FilterError, SlowQueryError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from telemetry.service.operations import Operation
 
 #: Every operation, those that describe the others too.
-OPERATIONS = (*DOCUMENTED, *pages.OPERATIONS)
+OPERATIONS = (*DOCUMENTED, *PAGES)
 #: Time to deliver what is in the journal, when the service ends.
 CLOSE_TIMEOUT_S = 10.0
 
