@@ -64,7 +64,8 @@ def tracked_run(  # noqa: PLR0913 (what a run can be told)
         job_type: The work; the function's qualified name if not given.
         trigger_type: What set it off: cli, web, scheduler, mcp or manual.
         client: Where to record; the process's own client if not given.
-        capture_arguments: Record the call's arguments as an event ``call``, bounded and scrubbed.
+        capture_arguments: Record the call's arguments, by name, as an event ``call``, bounded and
+            scrubbed.
         capture_result: Record what it returns as an event ``result``, bounded and scrubbed.
         fields: Any other fields of the run.
     """

@@ -53,14 +53,15 @@ class Tracking:
         """
         return self.capture_arguments or self.capture_result
 
-    def record_call(
-        self, run: RunContext, call: Optional[tuple[tuple[Any, ...], dict[str, Any]]]
-    ) -> None:
+    def record_call(self, run: RunContext, call: Call) -> None:
         """
         Record the arguments of a call, if that was asked for.
+
+        They are recorded under the parameters' names: by its name a secret is known as one.
         """
         if call is not None and self.capture_arguments:
-            run.log_event("call", {"args": call[0], "kwargs": call[1]})
+            function, args, kwargs = call
+            run.log_event("call", _named_arguments(function, args, kwargs))
 
     def record_result(self, run: RunContext, result: object) -> None:
         """
@@ -163,7 +164,17 @@ def _resolve_or_none(module: str, qualified_name: str) -> Any:
         return None
 
 
-Call = Optional[tuple[tuple[Any, ...], dict[str, Any]]]
+#: What was called, and with what; None where nobody wants to know.
+Call = Optional[tuple[Any, tuple[Any, ...], dict[str, Any]]]
+
+
+def _named_arguments(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except Exception:  # noqa: BLE001 (no signature, or one of the user's making)
+        return {"args": args, "kwargs": kwargs}
 
 
 def _driver_of(function: Any, tracking: Tracking) -> Callable[..., Any]:
@@ -211,7 +222,7 @@ def _call_capturing(
     tracking: Tracking, wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     with tracking.run() as run:
-        tracking.record_call(run, (args, kwargs))
+        tracking.record_call(run, (wrapped, args, kwargs))
         result = wrapped(*args, **kwargs)
         tracking.record_result(run, result)
     return result
@@ -255,7 +266,8 @@ def _drive(
     """
     made = wrapped(*args, **kwargs)
     # The arguments are only held on to where they are wanted: they may be large, or be watched.
-    driven = driver(tracking, _Unstarted(made), (args, kwargs) if tracking.captures else None)
+    call = (wrapped, args, kwargs) if tracking.captures else None
+    driven = driver(tracking, _Unstarted(made), call)
     for attribute in ("__name__", "__qualname__"):
         name = getattr(made, attribute, None)
         if isinstance(name, str):

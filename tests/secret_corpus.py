@@ -34,6 +34,67 @@ def _token(draw: random.Random, *parts: tuple[str, int] | str) -> str:
     )
 
 
+_MORE_TOKENS: list[tuple[tuple[str, int] | str, ...]] = [
+    ("GOC" + "SPX-", (_WORD, 28)),
+    ("AB" + "SK", (_ALNUM, 100)),
+    ("bedrock-api-" + "key-", (_ALNUM, 60)),
+    ("LT" + "AI5t", (_ALNUM, 18)),
+    ("AK" + "ID", (_ALNUM, 32)),
+    ("AQ" + "VN", (_WORD, 36)),
+    ("AK" + "Cp8", (_ALNUM, 69)),
+    ("EZ" + "AK", (_ALNUM, 54)),
+    ("EA" + "AG", (_ALNUM, 120)),
+    ("gl" + "cbt-64_", (_WORD, 20)),
+    ("gl" + "ffct-", (_WORD, 20)),
+    ("gl" + "agent-", (_WORD, 50)),
+    ("gl" + "soat-", (_WORD, 20)),
+    ("gl" + "ptt-", (_HEX, 40)),
+    ("sb" + "_secret_", (_WORD, 31)),
+    ("sb" + "p_", (_HEX, 40), ("0123456789", 3)),
+    ("vc" + "p_", (_ALNUM, 56)),
+    ("vercel" + "_blob_rw_", (_ALNUM, 16), "_", (_ALNUM, 30)),
+    ("nf" + "p_", (_ALNUM, 36)),
+    ("fo" + "1_", (_WORD, 43)),
+    ("fm" + "2_", (_ALNUM, 100)),
+    ("rn" + "d_", (_ALNUM, 32)),
+    ("HR" + "KU-", (_WORD, 60)),
+    ("pscale" + "_tkn_", (_WORD, 43)),
+    ("pscale" + "_pw_", (_WORD, 43)),
+    ("dp" + ".pt.", (_ALNUM, 43)),
+    ("dp" + ".st.prd.", (_ALNUM, 43)),
+    ("ops" + "_eyJ", (_ALNUM, 250)),
+    (("X" * 14, 14), ".atlas" + "v1.", (_WORD, 67)),
+    ("sq0" + "atp-", (_WORD, 22)),
+    ("sq0" + "csp-", (_WORD, 43)),
+    ("re" + "_", (_ALNUM, 8), "_", (_ALNUM, 24)),
+    ("NR" + "II-", (_ALNUM, 32)),
+    ("dt0" + "c01.", (_UPPER, 24), ".", (_UPPER, 64)),
+    ("hca" + "ik_01", (_ALNUM, 58)),
+    ("wandb" + "_v1_", (_ALNUM, 60)),
+    ("pc" + "sk_", (_ALNUM, 60)),
+    ("tv" + "ly-dev-", (_ALNUM, 32)),
+    ("tg" + "p_v1_", (_WORD, 43)),
+    ("fw" + "_", (_ALNUM, 24)),
+    ("cs" + "k-", (_ALNUM, 48)),
+    ("nv" + "api-", (_WORD, 64)),
+    ("apify" + "_api_", (_ALNUM, 36)),
+    ("jin" + "a_", (_ALNUM, 60)),
+    ("rp" + "a_", (_UPPER, 40)),
+    ("nap" + "i_", (_ALNUM, 64)),
+    ("pn" + "u_", (_ALNUM, 36)),
+    ("tf" + "p_", (_WORD, 44)),
+    ("CF" + "PAT-", (_WORD, 43)),
+    ("rd" + "me_", (_ALNUM, 70)),
+    ("CC" + "IPAT_", (_ALNUM, 22), "_", (_ALNUM, 40)),
+    ("ts" + "key-auth-", (_ALNUM, 12), "-", (_ALNUM, 32)),
+    ("duffel" + "_live_", (_WORD, 43)),
+    ("s" + "k_org_live_", (_ALNUM, 40)),
+    ("M" + "TA4NzY1NDMyMTAxMjM0NTY3OA.", (_ALNUM, 6), ".", (_WORD, 38)),
+    (("b" * 3, 3), "8Q" + "~", (_ALNUM, 34)),
+    ((_ALNUM, 52), "JQQ" + "J9", (_ALNUM, 27)),
+]
+
+
 def tokens() -> list[str]:
     """
     Return tokens that are known by their own shape, three of each kind.
@@ -92,11 +153,13 @@ def tokens() -> list[str]:
         ("AGE-SEC" + "RET-KEY-1", (_UPPER, 58)),
         ("AT" + "ATT3x", (_WORD, 60)),
         ("123456789:A" + "A", (_WORD, 33)),
+        *_MORE_TOKENS,
     ]
     return [_token(draw, *shape) for shape in shapes for _ in range(3)]
 
 
 NAMES = (
+    "pw", "GITHUB_PAT", "subscription-key", "client-key-data", "app_key", "passwort",
     "password", "PASSWORD", "Password", "passwd", "pwd", "db_password", "dbPassword", "DB-PASSWORD", "PGPASSWORD",
     "user.password", "api_key", "apiKey", "apikey", "API_KEY", "X-Api-Key", "OPENAI_API_KEY", "secret", "client_secret",
     "clientSecret", "AWS_SECRET_ACCESS_KEY", "aws_session_token", "access_token", "accessToken", "refresh_token",
@@ -117,6 +180,18 @@ TEMPLATES = (
     "run --{name} {secret} --verbose",
     "run --{name}={secret} --verbose",
     "{name} => '{secret}'",
+    "x: <{name}>{secret}</{name}>",
+    '<x:add name="{name}" value="{secret}" />',
+    '{{"name": "{name}", "value": "{secret}"}}',
+    "- name: {name}\n  value: {secret}\n",
+    "headers=[('{name}', '{secret}')]",
+    "headers=[(b'{name}', b'{secret}')]",
+    '{{"{name}":\n    "{secret}"}}',
+    '{{\\\\\\"{name}\\\\\\": \\\\\\"{secret}\\\\\\"}}',
+    "{name}: |\n  {secret}\n  {secret}\nb: 1",
+    "Command '['run', '--{name}', '{secret}', 'x']' returned non-zero exit status 1.",
+    "to=https%3A%2F%2Fx%2F%3F{name}%3D{secret}%26b",
+    "Server=db;{name}={{{secret}}};Encrypt=yes",
 )  # fmt: skip
 
 
@@ -210,6 +285,43 @@ def located() -> list[Secret]:
     return found
 
 
+def cut_and_typed() -> list[Secret]:
+    """
+    Return secrets in blocks that are cut, on command lines and in other notations.
+    """
+    draw = random.Random(13)
+    found = []
+
+    def word(count: int = 24) -> str:
+        return "".join(draw.choices(_ALNUM, k=count)) + "5Z"
+
+    for kind in ("PRIV" + "ATE KEY", "OpenVPN Static key V1", "RSA PRIV" + "ATE KEY"):
+        value = word(62)
+        found.append(Secret(f"…{value}\n{word(30)}\n-----END {kind}-----\nafter", value))
+    value = word(64)
+    found.append(
+        Secret("---- BEGIN SSH2 ENCRYPTED PRIV" + f"ATE KEY ----\n{value}\n---- END", value)
+    )
+    value = word(64)
+    found.append(Secret(f"Private-Lines: 2\n{value}\n{word(9)}\nPrivate-MAC: 00", value))
+    for line in (
+        "curl -u ada:{}", "curl --user 'ada:{}' https://x", "mysql -uroot -p{} db", "sshpass -p {} ssh h",
+        "docker login -u x -p {}", "java -Dx -storepass {} -v", "openssl rsa -passin pass:{} -in x",
+        "Command '['mysqldump', '-uroot', '-p{}', 'db']' returned", '["curl", "-u", "ada:{}", "https://x"]',
+        "jdbc:oracle:thin:scott/{}@//h:1521/x", "u=https%3A%2F%2Fada%3A{}%40x.org%2F",
+    ):  # fmt: skip
+        value = word(12)
+        found.append(Secret(line.format(value), value))
+    for host in (
+        "discord" + "app.com/api/webhooks/1/",
+        "hooks.zap" + "ier.com/hooks/catch/1/",
+        "x.webhook.off" + "ice.com/webhookb2/",
+    ):
+        value = word(60)
+        found.append(Secret(f"https://{host}{value}", value))
+    return found
+
+
 def contexts(token: str) -> list[str]:
     """
     Return texts in which a token may stand.
@@ -231,7 +343,12 @@ def all_secrets() -> list[Secret]:
     """
     Return every secret once.
     """
-    return [*(Secret(token, token) for token in tokens()), *assigned(), *located()]
+    return [
+        *(Secret(token, token) for token in tokens()),
+        *assigned(),
+        *located(),
+        *cut_and_typed(),
+    ]
 
 
 #: Keys that are no names of secrets.
@@ -241,6 +358,7 @@ PLAIN_KEYS = (
     "authorization_status", "authority", "authenticated", "key", "keys", "primary_key", "cache_key", "public_key",
     "secretary", "password_length", "password_changed_at", "has_password", "is_secret", "bypass", "compass", "pass",
     "passed", "first_pass", "hotkey", "sort_key", "input", "step", "cookie_count", "cost_per_token", "eos_token",
+    "status_code", "exit_code", "error_code", "phrase", "pat", "client_id", "app_name", "ssl_mode", "value", "name",
     "turkey", "signature", "secret_name", "api_key_name", "", "1", "ключ",
 )  # fmt: skip
 #: Texts that hold no secret.

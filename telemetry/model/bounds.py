@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from telemetry.model.forms import CUT, Plain, cut, form_of, name_of
-from telemetry.model.scrub import KEY_MARKER, MAX_KEY_CHARS
+from telemetry.model.scrub import KEY_MARKER, MAX_KEY_CHARS, VALUE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +28,8 @@ MAX_REPR_CHARS = 4096
 #: What each value takes of the budget besides its text: quotes, comma, colon, digits.
 _NODE_BYTES = 8
 _READ_ATTEMPTS = 4
+#: A list of so many items may be a name and its value.
+PAIR_ITEMS = 2
 
 _encode = msgspec.json.Encoder().encode
 
@@ -151,9 +153,11 @@ class Walker:
             text = str.__str__(repr(value))
         except Exception:  # noqa: BLE001 (a stranger's __repr__)
             return f"<{name_of(type(value))}>"
-        if len(text) > MAX_REPR_CHARS:
-            text = f"{text[:MAX_REPR_CHARS]}…[cut {len(text) - MAX_REPR_CHARS} chars]"
-        return self.text(text)
+        length = len(text)
+        if length <= MAX_REPR_CHARS:
+            return self.text(text)
+        text = self.text(text[: MAX_REPR_CHARS + MARGIN_CHARS])
+        return f"{text[:MAX_REPR_CHARS]}…[cut {length - MAX_REPR_CHARS} chars]"
 
     def _enter(self, value: object, depth: int) -> Optional[dict[str, str]]:
         """
@@ -170,6 +174,7 @@ class Walker:
         result: dict[str, Any] = {}
         copies: dict[str, int] = {}
         needs_care = self._scrubber.needs_care
+        hides_value: Optional[bool] = None
         for count, (raw_key, item) in enumerate(pairs):
             if self._budget <= 0:
                 size = max(size, len(pairs))
@@ -181,6 +186,10 @@ class Walker:
             else:
                 key = self._key(raw_key)
                 is_secret = self._scrubber.is_secret_key(raw_key if type(raw_key) is str else key)
+                if key in VALUE_KEYS and not is_secret:
+                    if hides_value is None:
+                        hides_value = self._scrubber.names_value(_named(pairs))
+                    is_secret = hides_value
             while key in result:
                 copies[key] = copies.get(key, 1) + 1
                 key = f"{key}#{copies[key]}"
@@ -192,10 +201,16 @@ class Walker:
 
     def _items(self, items: list[object], size: int, depth: int) -> Plain:
         result: list[Any] = []
+        hidden = self._scrubber.watch_list(are_pair=len(items) == PAIR_ITEMS)
         for item in items:
             if self._budget <= 0:
                 break
-            result.append(self.clean(item, depth))
+            marker = hidden(item)
+            if marker is None:
+                result.append(self.clean(item, depth))
+            else:
+                self._budget -= len(marker) + _NODE_BYTES
+                result.append(marker)
         missing = max(size, len(items)) - len(result)
         if missing > 0:
             result.append(cut(f"{missing} items"))
@@ -227,6 +242,10 @@ def _attribute(value: object, name: str) -> object:
         return getattr(value, name)
     except Exception as error:  # noqa: BLE001 (a field may be a property, or not be set)
         return cut(f"{name} raised {name_of(type(error))}")
+
+
+def _named(pairs: list[tuple[object, object]]) -> dict[str, object]:
+    return {key: item for key, item in pairs if type(key) is str}
 
 
 def _can_be_secret(item: object) -> bool:

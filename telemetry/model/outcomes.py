@@ -89,6 +89,16 @@ def _details(error: BaseException) -> Optional[str]:
         lines = traceback.format_exception(
             type(error), error, error.__traceback__, limit=-MAX_FRAMES
         )
-        return "".join(lines)[-MAX_TEXT_LENGTH:]
+        return _end_of("".join(lines))
     except Exception as broken:  # noqa: BLE001 (the user's __str__, __repr__ or __cause__)
         return f"[its traceback raised {type(broken).__name__}]"
+
+
+def _end_of(text: str) -> str:
+    """
+    Return the end of a text from the beginning of a line on: half a line may hide what it holds.
+    """
+    if len(text) <= MAX_TEXT_LENGTH:
+        return text
+    kept = text[-MAX_TEXT_LENGTH:]
+    return kept.partition("\n")[2] or kept.partition(" ")[2]

@@ -35,9 +35,10 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import msgspec
 
-from telemetry.model.bounds import Limits, Walker
+from telemetry.model.bounds import PAIR_ITEMS, Limits, Walker
 from telemetry.model.codec import MARKER, escape_marker
 from telemetry.model.forms import MAX_INT, MIN_INT, cut
+from telemetry.model.scrub import VALUE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +108,7 @@ class PayloadEncoder:
         """
         careful_keys, careful, plain = self._careful_keys, self._careful, self._plain
         suspect, suspect_assigned = self._suspect, self._suspect_assigned
+        names_value = self._scrubber.names_value
         fast_items, fast_chars, fast_levels = self._fast_items, self._fast_chars, self._fast_levels
         short, limit = self._short, self._limit
 
@@ -117,7 +119,7 @@ class PayloadEncoder:
                     # A copy, which no other thread can change between the look and the encoding.
                     flat = value.copy()
                     for key, item in flat.items():
-                        if careful_keys[key]:
+                        if careful_keys[key] and (key not in VALUE_KEYS or names_value(flat)):
                             break
                         kind = type(item)
                         if kind is str:
@@ -160,8 +162,14 @@ class PayloadEncoder:
         copy = value.copy()
         is_named = type(copy) is dict
         careful_keys: dict[Any, bool] = self._careful_keys
+        if not is_named and len(copy) == PAIR_ITEMS and self._may_name(copy[0]):
+            raise _UnusualError
         for key, item in copy.items() if is_named else enumerate(copy):
-            if is_named and careful_keys[key]:
+            if (
+                is_named
+                and careful_keys[key]
+                and (key not in VALUE_KEYS or self._scrubber.names_value(copy))
+            ):
                 raise _UnusualError
             kind = type(item)
             if kind is dict or kind is list:
@@ -184,7 +192,15 @@ class PayloadEncoder:
             return False
         if "=" in text or ":" in text:
             return self._suspect_assigned(text) is None
-        return (len(text) < self._short and " " not in text) or self._suspect(text) is None
+        if len(text) < self._short and " " not in text and text[:1] != "-":
+            return True
+        return self._suspect(text) is None
+
+    def _may_name(self, item: object) -> bool:
+        """
+        Tell whether an item is the name of a secret, and the next one perhaps its value.
+        """
+        return type(item) is str and self._scrubber.is_secret_key(item)
 
     def encode_fields(self, values: Mapping[str, object]) -> bytes:
         """

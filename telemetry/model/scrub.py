@@ -9,24 +9,17 @@ scrubbed once is left alone by a second pass. Cost is linear in the length of th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from telemetry.model.custom_patterns import CustomPattern
+from telemetry.model.secret_assignments import find_assigned, keyword_anchors
+from telemetry.model.secret_finds import MARKER_START, Finder, either
 from telemetry.model.secret_keys import names_a_secret, normalise
-from telemetry.model.secret_shapes import (
-    ANCHORS,
-    ASSIGNED_ANCHORS,
-    FINDERS,
-    MARKER_START,
-    Finder,
-    compile_anchors,
-    either,
-    find_assigned,
-    keyword_anchors,
-)
+from telemetry.model.secret_lists import Neighbours
+from telemetry.model.secret_shapes import ANCHORS, ASSIGNED_ANCHORS, FINDERS, compile_anchors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping
 
 #: What stands in place of a value whose key names a secret.
 KEY_MARKER = f"{MARKER_START}key]"
@@ -35,9 +28,10 @@ REST_MARKER = f"{MARKER_START}rest]"
 #: Candidates looked at in one text, each secret found counting as several: a bound of time.
 MAX_EFFORT = 20_000
 FOUND_EFFORT = 4
-#: Texts up to this length with a candidate in them are gone over this many times.
+#: Texts up to this length with a candidate in them are gone over until nothing changes, at most
+#: so often.
 MAX_SETTLED_CHARS = 16_384
-PASSES = 3
+MAX_PASSES = 10
 #: Every shape without `=`, `:` and a blank is at least as long as this.
 SHORT_CHARS = 12
 #: Verdicts on keys that are remembered.
@@ -45,15 +39,15 @@ MAX_VERDICTS = 4096
 #: Longer keys are cut, and judged anew each time.
 MAX_KEY_CHARS = 1024
 
+#: Keys of what something is called, and of what it is.
+NAME_KEYS = ("name", "key", "Name", "Key", "NAME", "KEY")
+VALUE_KEYS = frozenset(["value", "Value", "VALUE"])
+
 #: Finds the next anchor in a text, from a position on.
 Search = Callable[..., Optional[re.Match[str]]]
 
 _BUILT_IN: Search = compile_anchors(ANCHORS).search
 _BUILT_IN_ASSIGNED: Search = compile_anchors([*ANCHORS, *ASSIGNED_ANCHORS]).search
-_PASSWORD_PROGRAMS = frozenset(
-    ["mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "sshpass"]
-)
-_USER_FLAGS = frozenset(["-u", "--user", "-U", "--proxy-user"])
 
 
 class Scrubber:
@@ -83,6 +77,7 @@ class Scrubber:
         self.enabled = enabled
         self._verdicts: dict[str, bool] = {}
         #: Keys seen before: whether anything must be done about the key or the value under it.
+        #: Of `value` and its like that depends on the name beside it, see `names_value`.
         self.careful_keys: dict[str, bool] = {}
         self._keys = frozenset(filter(None, map(normalise, keys)))
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
@@ -119,10 +114,24 @@ class Scrubber:
         care = self.careful_keys.get(key)
         if care is None:
             care = (
-                len(key) > MAX_KEY_CHARS or self.is_secret_key(key) or self.scrub_text(key) != key
+                len(key) > MAX_KEY_CHARS
+                or (key in VALUE_KEYS and self.enabled)
+                or self.is_secret_key(key)
+                or self.scrub_text(key) != key
             )
             _remember(self.careful_keys, key, care)
         return care
+
+    def names_value(self, pairs: Mapping[Any, Any]) -> bool:
+        """
+        Tell whether what has a `value` also has a `name` or `key` that names a secret.
+        """
+        if self.enabled:
+            for key in NAME_KEYS:
+                name = pairs.get(key)
+                if type(name) is str and self.is_secret_key(name):
+                    return True
+        return False
 
     def _judge(self, key: str) -> bool:
         if not self.enabled:
@@ -145,10 +154,12 @@ class Scrubber:
 
     def _settle(self, text: str, search: Search) -> str:
         """
-        Scrub a few times: what is taken out may bring a name and another value together.
+        Scrub until nothing changes: what is taken out may bring a name and a value together.
         """
-        for _ in range(PASSES if len(text) <= MAX_SETTLED_CHARS else 1):
-            text = self._scrub_shapes(text, search)
+        for _ in range(MAX_PASSES if len(text) <= MAX_SETTLED_CHARS else 1):
+            before, text = text, self._scrub_shapes(text, search)
+            if text == before:
+                break
         return text
 
     def _scrub_shapes(self, text: str, search: Search) -> str:
@@ -164,7 +175,8 @@ class Scrubber:
             found = self._finders[text[at]](text, at, self.is_secret_key)
             if found is None:
                 continue
-            position = found.end
+            # What ends an element is behind the secret.
+            position = max(found.end, position)
             if not found.rule or text[found.start : found.end] in self._allowed:
                 continue
             effort += FOUND_EFFORT
@@ -173,40 +185,19 @@ class Scrubber:
             done = found.end
         return "".join([*parts, text[done:position], REST_MARKER])
 
-    def scrub_url(self, url: str) -> str:
+    def watch_list(self, *, are_pair: bool = False) -> Callable[[object], Optional[str]]:
         """
-        Return a URL without passwords and without the secrets of its query.
-        """
-        return self.scrub_text(url)
+        Return what tells, of each item of one list in turn, what stands in its place, if anything.
 
-    def scrub_argv(self, argv: Sequence[str]) -> list[str]:
-        """
-        Return a command line without the secrets in it.
+        It knows command lines (``--password x``, ``-u user:password``, and ``-px`` or ``-p x`` of
+        the programs that read a password there), pairs, and the lines of a private key.
 
-        Beyond what any text is searched for: ``--password x`` over two arguments, ``NAME=value``,
-        ``-u user:password``, and ``-px`` of the programs that read a password there.
+        Args:
+            are_pair: The list has two items, of which the first may name the second.
         """
         if not self.enabled:
-            return list(argv)
-        program = re.split(r"[/\\]", argv[0])[-1] if argv else ""
-        cleaned: list[str] = []
-        previous = ""
-        for argument in argv:
-            cleaned.append(self._argument(program, previous, argument))
-            previous = argument
-        return cleaned
-
-    def _argument(self, program: str, previous: str, argument: str) -> str:
-        if previous.startswith("-") and "=" not in previous and not argument.startswith("-"):
-            if len(previous) > 2 and self.is_secret_key(previous):  # noqa: PLR2004 (`-p` names nothing)
-                return KEY_MARKER
-            if previous in _USER_FLAGS and ":" in argument:
-                return f"{MARKER_START}userinfo]"
-            if previous == "-p" and program == "sshpass":
-                return KEY_MARKER
-        if program in _PASSWORD_PROGRAMS and argument.startswith("-p") and len(argument) > 2:  # noqa: PLR2004
-            return f"-p{KEY_MARKER}"
-        return self.scrub_text(argument)
+            return _nothing
+        return Neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
 
 
 def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # noqa: FBT001 (what is remembered)
@@ -233,7 +224,7 @@ def _with_names(keys: Collection[str]) -> tuple[dict[str, Finder], Search]:
     return finders, compile_anchors(anchors).search
 
 
-def _nothing(_text: str, _position: int = 0, /) -> None:
+def _nothing(_text: object, _position: int = 0, /) -> None:
     return None
 
 

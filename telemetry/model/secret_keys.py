@@ -17,8 +17,8 @@ MAX_KEY_CHARS = 128
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _STRONG = frozenset(
-    "password passwords passwd pwd passphrase passcode secret secrets apikey apikeys credential "
-    "credentials".split()
+    "password passwords passwd pwd pw pswd passwort kennwort passphrase passcode secret secrets "
+    "apikey apikeys credential credentials".split()
 )
 _WEAK = frozenset(
     "token jwt bearer authorization auth authn cookie cookies csrf xsrf otp totp cvv cvc ssn "
@@ -27,20 +27,33 @@ _WEAK = frozenset(
 _STRONG_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "token", "credentials")
 _KEY_KINDS = frozenset(
     "api access secret private encryption encrypt decryption signing master auth account ssh gpg "
-    "pgp rsa aes hmac deploy storage license shared session admin service webhook cipher".split()
+    "pgp rsa aes hmac deploy storage license shared session admin service webhook cipher "
+    "subscription client app application ssl tls".split()
 )
 _KEY_KINDS_JOINED = tuple(sorted(_KEY_KINDS))
 _PASS_OWNERS = frozenset(
     "db database user root admin smtp mysql postgres pg redis mongo ssh ftp sftp mail email imap "
-    "proxy http https basic login git ldap rabbitmq amqp keystore truststore".split()
+    "proxy http https basic login git ldap rabbitmq amqp keystore truststore store key".split()
 )
+#: Two words that are a secret together.
+_PAIRS = frozenset(
+    (owner, noun)
+    for nouns, owners in (
+        ("phrase phrases", "seed recovery mnemonic pass secret"),
+        ("code codes", "recovery backup verification mfa otp auth authorization"),
+    )
+    for noun in nouns.split()
+    for owner in owners.split()
+)
+#: A personal access token, where something says whose: `GITHUB_PAT`, but not `pat`.
+_TOKEN_ABBREVIATION = "pat"  # noqa: S105 (a word)
 #: Words after a strong noun that make it a description of a secret, not the secret.
 _DESCRIPTIONS = frozenset(
     "count counts used usage total limit max min length len size type types status state enabled "
     "disabled required optional expiry expires expired expiration at in on time date ttl age name "
     "names path file field fields policy method mode provider valid invalid version changed "
     "updated created rotated rotation strength score hint manager store prompt reset attempts "
-    "error errors missing present set exists found source scheme ref arn".split()
+    "error errors missing present set exists found source scheme ref arn sent".split()
 )
 #: Words before a noun that make it a question or a measure.
 _QUESTIONS = frozenset("is has needs requires num number count max min".split())
@@ -83,6 +96,8 @@ def names_a_secret(key: str) -> bool:
             index < last and _DESCRIPTIONS.issuperset(words[index + 1 :])
         ):
             return True
+    if last and words[last] == _TOKEN_ABBREVIATION:
+        return True
     return words[last] in _WEAK and not (last and words[last - 1] in _PLAIN_KINDS)
 
 
@@ -97,6 +112,8 @@ def _is_strong(words: list[str], index: int) -> bool:
         return index > 0 and words[index - 1] in _KEY_KINDS
     if word.endswith("key"):
         return word[:-3].endswith(_KEY_KINDS_JOINED)
+    if index and (words[index - 1], word) in _PAIRS:
+        return True
     if word == "pass":
         return index > 0 and words[index - 1] in _PASS_OWNERS
     return word.endswith("pass") and word[:-4] in _PASS_OWNERS

@@ -7,10 +7,11 @@ starts with a plain character, so that the engine skips all others, and nothing 
 without a bound. Only where it stops is a shape matched for good, by a finder.
 
     anchor        shape
-    - _ . : J A   tokens with a known prefix, JWTs, cloud keys, webhooks
-    -             PEM blocks, `--password x`
+    - _ . : J A … tokens with a known prefix, JWTs, cloud keys, webhooks
+    -             private keys, `--password x`, `-u user:password`
     B b           `Bearer …` and `Basic …`
     :             passwords in URLs
+    % < ( [       URLs within URLs, XML elements, pairs
     k s w c u p g assignments: `token=…`, `"password": "…"`; the name is judged like a key
 """
 
@@ -18,56 +19,22 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
+from telemetry.model.secret_assignments import (
+    KEYWORDS,
+    find_assigned,
+    find_encoded,
+    keyword_anchors,
+)
+from telemetry.model.secret_blocks import find_block, find_putty
+from telemetry.model.secret_commands import find_flag
+from telemetry.model.secret_finds import MARKER_START, Finder, Found, Judge
+from telemetry.model.secret_markup import find_element, find_pair
 from telemetry.model.secret_tokens import TOKENS, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-MARKER_START = "[scrubbed:"
-
-
-class Found(NamedTuple):
-    """
-    A secret's place in a text and the rule that knows it; no rule: nothing up to the end is one.
-    """
-
-    start: int
-    end: int
-    rule: str
-
-
-Judge = Callable[[str], bool]
-Finder = Callable[[str, int, Judge], Optional[Found]]
-
-#: Keyword of a secret's name, cut at its anchor: (before, from the anchor on).
-_KEYWORDS = (
-    ("to", "ken"), ("", "key"), ("coo", "kie"), ("pas", "s"), ("c", "srf"), ("x", "srf"),
-    ("ses", "sion"), ("ses", "sid"), ("p", "wd"), ("j", "wt"), ("se", "cret"), ("", "credential"),
-    ("a", "uth"), ("ot", "p"), ("si", "g"),
-)  # fmt: skip
-#: What may stand behind a keyword: an ending of it, but no other word.
-_ENDING = "(?:s|n|[Ww]or[Dd]s?|[Ww]d|WOR?DS?|phrase|code|orization|nature|id)?(?![a-z])"
-
-
-def _any_case(letters: str) -> str:
-    """
-    Return an expression for the letters in either case.
-    """
-    return "".join(
-        f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in letters
-    )
-
-
-def keyword_anchors(before: str, rest: str, between: str = "") -> list[tuple[str, str]]:
-    """
-    Return the anchors of a keyword in a name: its first character and the expression after it.
-    """
-    look = f"(?<={_any_case(before)}.)" if before else ""
-    others = "".join(between + _any_case(letter) for letter in rest[1:])
-    ending = "" if between else _ENDING
-    return [(case, f"{look}{others}{ending}") for case in dict.fromkeys((rest[0], rest[0].upper()))]
 
 
 def _atoms(prefix: str) -> list[str]:
@@ -100,8 +67,16 @@ def _token_anchors() -> list[tuple[str, str]]:
         looks = "|".join(
             f"(?<={'|'.join(f'{prefix}.' for prefix in same)})" for same in widths.values()
         )
-        anchors.append((last, f"{first}(?<={before}..)(?:{looks}){rest}"))
+        # The look ahead is cheaper than the looks back, of which there are many.
+        anchors.append((last, f"{first}(?<={before}..)(?={rest})(?:{looks})"))
     return anchors
+
+
+def _members(atom: str) -> list[str]:
+    """
+    Return the characters that an atom stands for.
+    """
+    return [sign for sign in map(chr, range(33, 127)) if re.fullmatch(atom, sign)]
 
 
 def _split_first(expression: str) -> tuple[str, str]:
@@ -109,10 +84,27 @@ def _split_first(expression: str) -> tuple[str, str]:
     return first, expression[len(first) :]
 
 
+#: What the name of a secret has in it: a cheap look before a finder judges the name.
+_WORD_HINT = (
+    "(?:[Pp]ass|PASS|[Pp]w|PW|[Ss]ecret|SECRET|[Tt]oken|TOKEN|[Aa]uth|AUTH|[Cc]ookie|COOKIE"
+    "|[_-](?:pat|PAT)|[Cc]redential|[Ss]ession|[Cc]srf|[Xx]srf|[Jj]wt)"
+)
+_NAME_HINT = f"[A-Za-z0-9_.:-]{{0,40}}?(?:{_WORD_HINT}|(?<=[A-Za-z0-9_.:-])(?:[Kk]ey|KEY))"
+#: The same behind its first letter.
+_HINT_REST = "ecret|ECRET|ession|oken|OKEN|ey|EY|uth|UTH|ookie|redential|srf|wt"
 ANCHORS: tuple[tuple[str, str], ...] = (
     *_token_anchors(),
     ("-", "B(?<=-----.)EGIN "),
+    ("-", "E(?<=-----.)ND "),
+    ("-", " (?<=---- )(?:BEGIN|END) "),
     ("-", "[A-Za-z](?<=--.)"),
+    ("-", r"[A-Za-z](?<![^ \t'\"]-.)(?:(?<=[uUp])|" + f"{_HINT_REST}|{_NAME_HINT})"),
+    ("-", "L(?<=Private-.)ines: "),
+    ("<", f"/{_NAME_HINT}"),
+    ("(", rf"[\"'`\\b][\"'`\\]{{0,3}}{_NAME_HINT}"),
+    ("[", rf"[\"'`\\b][\"'`\\]{{0,3}}{_NAME_HINT}"),
+    ("%", "3[Dd][^&]"),
+    ("%", r"3[Aa]%2[Ff]%2[Ff][^%\s]{1,64}%3[Aa]"),
     *((case, "[Ee][Aa][Rr][Ee][Rr] {1,4}[A-Za-z0-9._~+/=-]{8}") for case in "Bb"),
     *((case, "[Aa][Ss][Ii][Cc] {1,4}[A-Za-z0-9+/=-]{4}") for case in "Bb"),
 )
@@ -120,7 +112,8 @@ ANCHORS: tuple[tuple[str, str], ...] = (
 ASSIGNED_ANCHORS = (
     (":", r"//[^ \t\r\n/@\"'<>`]{1,1024}@"),
     (":", r"//[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@"),
-    *(anchor for keyword in _KEYWORDS for anchor in keyword_anchors(*keyword)),
+    (":", r"[^/@\s](?<=thin:.)[^/@\s]{0,63}/[^@\s]{1,64}@"),
+    *(anchor for keyword in KEYWORDS for anchor in keyword_anchors(*keyword)),
 )
 
 
@@ -136,11 +129,14 @@ def compile_anchors(anchors: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     )
 
 
-_PATTERNS: dict[str, list[tuple[Token, int, re.Pattern[str]]]] = {}
+#: Tokens by the last character of their prefix and the one before; "" where there is none.
+_PATTERNS: dict[str, dict[str, list[tuple[Token, int, re.Pattern[str]]]]] = {}
 for _token in TOKENS:
-    _PATTERNS.setdefault(_atoms(_token.prefix)[-1].strip("[]"), []).append(
-        (_token, len(_atoms(_token.prefix)) - 1, re.compile(_token.prefix + _token.body))
-    )
+    _prefix = _atoms(_token.prefix)
+    _entry = (_token, len(_prefix) - 1, re.compile(_token.prefix + _token.body))
+    _by_previous = _PATTERNS.setdefault(_prefix[-1].strip("[]"), {})
+    for _previous in _members(_prefix[-2]) if len(_prefix) > 1 else [""]:
+        _by_previous.setdefault(_previous, []).append(_entry)
 
 _PLAIN_TAIL = re.compile(r"[a-z_-]*\Z")
 
@@ -149,7 +145,9 @@ def find_token(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find a token whose prefix ends at the anchor.
     """
-    for token, width, pattern in _PATTERNS[text[at]]:
+    by_previous = _PATTERNS[text[at]]
+    candidates = by_previous.get(text[at - 1]) if at else None
+    for token, width, pattern in (*(candidates or ()), *by_previous.get("", ())):
         start = at - width
         match = pattern.match(text, start) if start >= 0 else None
         if match is None or (token.bounded and not _begins_a_word(text, start)):
@@ -177,43 +175,20 @@ def _begins_a_word(text: str, start: int) -> bool:
     return before[-2:-1] == "\\" or before[:1] == "%"
 
 
-_PEM_BEGIN = re.compile(r"BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-
-
-def find_pem(text: str, at: int, judge: Judge) -> Optional[Found]:
-    """
-    Find a private key's block; one without an end reaches to the end of the text.
-    """
-    if not _PEM_BEGIN.match(text, at + 1):
-        return None
-    end = text.find("-----END", at)
-    if end >= 0:
-        end = text.find("-----", end + len("-----END"))
-    return Found(at - 4, len(text) if end < 0 else end + 5, "private-key")
-
-
-_FLAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,32}")
-_FLAG_VALUE = re.compile(r" {1,4}(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s-]\S*)")
-
-
-def find_flag(text: str, at: int, judge: Judge) -> Optional[Found]:
-    """
-    Find the value of ``--password value``.
-    """
-    name = _FLAG_NAME.match(text, at + 1)
-    value = _FLAG_VALUE.match(text, name.end()) if name and judge(name[0]) else None
-    if value is None or value[1].startswith(MARKER_START):
-        return None
-    return Found(*value.span(1), "flag")
+#: What stands before the hyphen of a flag with one.
+_BEFORE_FLAG = frozenset(" \t\n'\"")
 
 
 def find_dash(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find what a hyphen can anchor.
     """
-    if text[at - 1 : at] != "-":
-        return find_token(text, at, judge)
-    return (find_pem if text.startswith("BEGIN ", at + 1) else find_flag)(text, at, judge)
+    before = text[at - 1 : at] if at else " "
+    if before == "-":
+        return find_block(text, at, judge) or find_flag(text, at, judge)
+    if before in _BEFORE_FLAG:
+        return find_flag(text, at, judge)
+    return find_token(text, at, judge) or find_putty(text, at, judge)
 
 
 #: Without a digit, a shorter word after `Bearer` is one of prose.
@@ -267,82 +242,35 @@ def find_userinfo(text: str, at: int, judge: Judge) -> Optional[Found]:
     return Found(match.start(1), match.end(1) - 1, "userinfo")
 
 
+_ORACLE = re.compile(r"([^/@\s\[]{1,64}/[^@\s]{1,64})@")
+
+
 def find_colon(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find what a colon can anchor.
     """
-    return (
-        find_userinfo(text, at, judge)
-        if text.startswith("//", at + 1)
-        else find_token(text, at, judge)
-    )
+    if text.startswith("//", at + 1):
+        return find_userinfo(text, at, judge)
+    oracle = _ORACLE.match(text, at + 1) if text.startswith("thin", at - 4) else None
+    return Found(*oracle.span(1), "userinfo") if oracle else find_token(text, at, judge)
 
 
-_NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")
-_SIGN = re.compile(r"\\?[\"'`]?\]?[ \t]{0,2}([=:]{1,3}>?)[ \t]{0,8}(\\?[\"'`])?")
-_VALUES = {
-    None: re.compile(r"[^\s\"'`,;&]+"),
-    '"': re.compile(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*"),
-    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*"),
-    "`": re.compile(r"[^`\n]*"),
-    '\\"': re.compile(r"[^\"\\\n]*(?:\\[^\"\n][^\"\\\n]*)*"),
-    "\\'": re.compile(r"[^'\\\n]*(?:\\[^'\n][^'\\\n]*)*"),
-    "\\`": re.compile(r"[^`\\\n]*"),
-}
-_LINE = re.compile(r"[^\r\n\"'`]+")
-_WHOLE_LINE = frozenset(["authorization", "proxy-authorization", "cookie", "set-cookie"])
-_SIGNATURES = ("sig", "signature")
-#: Words that also stand before a colon in prose.
-_PROSE = frozenset(["token", "cookie", "session", "auth", "secret", "credentials"])
-_LONG_VALUE_CHARS = 16
-_NO_SECRETS = frozenset(["None", "null", "true", "false", "True", "False", "str", "bytes"])
+_ENCODED = re.compile(r"3[Aa]%2[Ff]%2[Ff]([^%\s]{1,64}%3[Aa](?:[^%\s]|%(?!40)){1,200})%40")
 
 
-def find_assigned(text: str, at: int, judge: Judge) -> Optional[Found]:
+def find_percent(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
-    Find the value after the name of a secret and ``=`` or ``:``, quoted or not.
+    Find the secrets of a URL that is itself part of a URL.
     """
-    name_end = _NAME_CHARS.match(text, at).end()  # type: ignore[union-attr]
-    sign = _SIGN.match(text, name_end)
-    if sign is None:
-        return None
-    before = _NAME_CHARS.match(text[max(0, at - 96) : at][::-1])
-    name_start = at - before.end()  # type: ignore[union-attr]
-    name = text[name_start:name_end].lstrip("-.")
-    if not judge(name) and not (sign[1] == "=" and name.lower().endswith(_SIGNATURES)):
-        return None
-    if text.endswith(MARKER_START, 0, name_start):
-        return None
-    return _value_after(text, sign, name.lower())
-
-
-def _value_after(text: str, sign: re.Match[str], name: str) -> Optional[Found]:
-    is_colon = ":" in sign[1]
-    pattern = _LINE if is_colon and not sign[2] and name in _WHOLE_LINE else _VALUES[sign[2]]
-    match = pattern.match(text, sign.end())
-    value = match[0] if match else ""
-    if not value or value.startswith(MARKER_START) or value.rstrip(")]}") in _NO_SECRETS:
-        return None
-    if is_colon and name in _PROSE and not _looks_random(value):
-        return None
-    return Found(sign.end(), sign.end() + len(value), "key")
-
-
-def either(first: Optional[Finder], second: Finder) -> Finder:
-    """
-    Return a finder that asks the first, if there is one, and then the second.
-    """
-    if first is None or first is second:
-        return second
-    return lambda text, at, judge: first(text, at, judge) or second(text, at, judge)
-
-
-def _looks_random(value: str) -> bool:
-    return len(value) >= _LONG_VALUE_CHARS or any(character.isdigit() for character in value)
+    if text[at + 2] in "Dd":
+        return find_encoded(text, at, judge)
+    match = _ENCODED.match(text, at + 1)
+    return Found(*match.span(1), "userinfo") if match else None
 
 
 FINDERS: dict[str, Finder] = dict.fromkeys(_PATTERNS, find_token)
 FINDERS.update(
     {"-": find_dash, ":": find_colon, "B": find_scheme, "b": find_scheme},
     **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
+    **{"<": find_element, "(": find_pair, "[": find_pair, "%": find_percent},
 )

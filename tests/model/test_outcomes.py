@@ -246,3 +246,17 @@ def test_a_group_tells_its_members():
     assert outcome.error_details is not None
     assert "ValueError: one" in outcome.error_details
     assert "TimeoutError: two" in outcome.error_details
+
+
+def test_a_long_traceback_keeps_whole_lines():
+    """
+    What is cut off in front ends with a line, so that no half of a secret is left without its name.
+    """
+    lines = [f"password={'x' * 40}{number}" for number in range(2000)]
+
+    details = outcome_of(raised(ValueError("\n".join(lines)))).error_details
+
+    assert details is not None
+    assert len(details) <= MAX_TEXT_LENGTH
+    assert details.startswith("password=")
+    assert details.rstrip("\n").endswith(lines[-1][-10:])

@@ -439,3 +439,65 @@ def test_plain_values_are_cleaned_to_themselves():
     assert ENCODER.clean({"at": datetime(2026, 1, 1, tzinfo=timezone.utc)}) == {
         "at": "2026-01-01T00:00:00.000000Z"
     }
+
+
+BESIDE = "hunter" + "Qx7" * 5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"argv": ["x", "--password", BESIDE]},
+        {"argv": ("curl", "-u", f"ada:{BESIDE}")},
+        {"argv": ["mysql", "-uroot", f"-p{BESIDE}"]},
+        ["x", "--api-key", BESIDE],
+        {"headers": [["x-api-key", BESIDE], ["a", "b"]]},
+        {"headers": [("x-api-key", BESIDE)]},
+        {"headers": [(b"x-api-key", BESIDE.encode())]},
+        {"name": "DB_PASSWORD", "value": BESIDE},
+        {"env": [{"name": "DB_PASSWORD", "value": BESIDE}]},
+        {"env": {"Key": "api_key", "Value": BESIDE}},
+        {"lines": ["-----BEGIN PRIV" + "ATE KEY-----", BESIDE, "-----END PRIV" + "ATE KEY-----"]},
+        {b"password": BESIDE},
+        {"e": ValueError(f"password={BESIDE}")},
+        {"repr": type("Login", (), {"__repr__": lambda _: f"Login(password={BESIDE!r})"})()},
+        {"long": type("Login", (), {"__repr__": lambda _: "x" * 4080 + f" password={BESIDE}"})()},
+    ],
+    ids=range(15),
+)
+def test_a_secret_is_known_by_what_stands_beside_it(value):
+    """
+    A flag, the first of a pair, a name or a key's first line hide what comes after them.
+    """
+    data = ENCODER.encode(value)
+
+    assert b"hunter" not in data
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"argv": ["x", "--count", "3", "-v"]},
+        {"pair": ["name", "Ada"], "empty": ["password", None]},
+        {"name": "loss", "value": 0.5},
+        {"points": [{"key": "a", "value": 1}, {"key": "b", "value": 2}]},
+        {"fields": ["password", "email", "name"]},
+    ],
+    ids=range(5),
+)
+def test_neighbours_of_other_names_stay(value):
+    """
+    Lists, pairs and named values without a secret's name are written as they are.
+    """
+    assert msgspec.json.decode(ENCODER.encode(value)) == value
+
+
+def test_a_list_of_markers_is_bounded():
+    """
+    What stands in place of hidden items counts as well.
+    """
+    encoder = PayloadEncoder(Limits(max_line_bytes=4096), Scrubber())
+
+    data = encoder.encode([word for _ in range(5000) for word in ("--password", "x")])
+
+    assert len(data) <= 4096

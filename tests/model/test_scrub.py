@@ -4,6 +4,8 @@ Secrets are found wherever they stand, and nothing else is.
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 
 import pytest
@@ -16,6 +18,7 @@ from secret_corpus import (
     all_secrets,
     assigned,
     contexts,
+    cut_and_typed,
     located,
     tokens,
 )
@@ -30,6 +33,7 @@ from telemetry.model.scrub import (
     REST_MARKER,
     Scrubber,
 )
+from telemetry.model.secret_tokens import TOKENS
 
 SCRUBBER = Scrubber()
 SECRETS = all_secrets()
@@ -38,7 +42,9 @@ NEAR_MISSES = (
     "a", "-", "_", ".", "=", ":", " ", "A", "J", "a=", "k-", "sk-", "sk-aaaa ", "eyJ", "eyJaaaaaaaa ", "eyJaaaaaaaa-",
     "://", "://a:", "://a:b", "://a:b@", "@", "--a", "--password ", "-----BEGIN ", "-----BEGIN PRIVATE KEY", "key",
     "keykey=", "password=", "password=abcd ", "token: 'x", "Bearer ", "Basic ", "Basic abcd", "p_", "f_1", "pass",
-    "AKIA", "\\n", '"', '\\"', "key='\\", "ghp_aaaaaaaaaaaaaaaa1 ", "Authorization: ", "cookie:a", "secret", "ya29.",
+    "AKIA", "\\n", '"', '\\"', "key='\\", "</password>", "<password>", " -u", " -u a:b", " -pa", "mysql -pa ", "%3A%2F%2Fa%3A", "token%3Da",
+    "('key', '", "['token', 'a", "-----END PRIVATE KEY", "AAAA\n-----END PRIVATE KEY-----", "Private-Lines: 1\n",
+    'name="password" value="', "key: token\n value: ", "password: |\n a\n", 'password=\n"', 'password\\\\"=', "ghp_aaaaaaaaaaaaaaaa1 ", "Authorization: ", "cookie:a", "secret", "ya29.",
 )  # fmt: skip
 
 
@@ -65,7 +71,8 @@ def test_a_secret_is_found_by_where_it_stands():
     """
     A value after the name of a secret, in a URL, a header, a key block or a flag is replaced.
     """
-    scrubbed = [(secret, SCRUBBER.scrub_text(secret.text)) for secret in [*assigned(), *located()]]
+    secrets = [*assigned(), *located(), *cut_and_typed()]
+    scrubbed = [(secret, SCRUBBER.scrub_text(secret.text)) for secret in secrets]
 
     assert [secret.text for secret, text in scrubbed if secret.secret[-9:] in text] == []
 
@@ -187,8 +194,7 @@ def test_off_means_off():
     text = "password=hunter22 b"
 
     assert scrubber.scrub_text(text) == text
-    assert scrubber.scrub_url(text) == text
-    assert scrubber.scrub_argv([text]) == [text]
+    assert listed("x", "--password", "y", scrubber=scrubber) == ["x", "--password", "y"]
     assert not scrubber.is_secret_key("password")
 
 
@@ -291,42 +297,89 @@ def test_time_is_linear(piece):
     assert seconds(large) < 40 * seconds(small) + 0.02
 
 
-def test_command_lines():
+def listed(*items, scrubber=SCRUBBER):
     """
-    Flags, assignments and the programs that read a password behind `-p` are known.
+    Return the items of a list as they are written.
     """
-    scrub = SCRUBBER.scrub_argv
+    hidden = scrubber.watch_list(are_pair=len(items) == 2)
+    return [hidden(item) or item for item in items]
 
-    assert scrub([]) == []
-    assert scrub(["x", "--password", "a b", "--verbose", "yes"]) == [
-        "x",
-        "--password",
-        KEY_MARKER,
-        "--verbose",
-        "yes",
-    ]
-    assert scrub(["x", "--api-key=abc", "TOKEN=abc", "-token", "abc"]) == [
-        "x", "--api-key=[scrubbed:key]", "TOKEN=[scrubbed:key]", "-token", KEY_MARKER,
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x --password [a b] --verbose yes",
+        "x --api-key [abc] -token [abc]",
+        "curl -u [me:pw] -u me --user [a:b] https://x",
+        "/usr/bin/mysql -uroot -p[secret] -p db",
+        "sshpass -p [secret] ssh h",
+        "docker login -u me -p [secret] registry",
+        "docker run -u 1000:1000 -p 8080:80 image",
+        "x --password --verbose",
+        "x -p 80:80",
+        "tar --exclude a:b -p x",
+    ],
+)
+def test_command_lines(line):
+    """
+    Flags and the programs that read a password behind `-p` are known, as a list and as a text.
+    """
+    words = [word.replace("\0", " ") for word in line.replace("a b", "a\0b").split(" ")]
+    plain = [re.sub(r"\[(.*)\]", r"\1", word) for word in words]
+    secrets = {found for word in words for found in re.findall(r"\[(.*)\]", word)}
+
+    for hidden in (
+        listed(*plain),
+        [SCRUBBER.scrub_text(shlex.join(plain)), SCRUBBER.scrub_text(repr(plain))],
+    ):
+        assert [
+            secret for secret in secrets for text in hidden if secret in re.findall(r"[\w:]+", text)
+        ] == []
+    if not secrets:
+        assert listed(*plain) == plain
+        assert SCRUBBER.scrub_text(shlex.join(plain)) == shlex.join(plain)
+        assert SCRUBBER.scrub_text(repr(plain)) == repr(plain)
+
+
+def test_an_allowed_argument_stays():
+    """
+    What is allowed word for word is no secret behind a flag either.
+    """
+    assert listed("x", "--password", "public", scrubber=Scrubber(allow=["public"]))[2] == "public"
+
+
+def test_pairs():
+    """
+    Of two items the first may name the second; of more it does not, and nothing hides nothing.
+    """
+    assert listed("x-api-key", "abc") == ["x-api-key", KEY_MARKER]
+    assert listed(b"x-api-key", b"abc") == [b"x-api-key", KEY_MARKER]
+    assert listed("password", 4711) == ["password", KEY_MARKER]
+    assert listed("password", None) == ["password", None]
+    assert listed("name", "abc") == ["name", "abc"]
+    assert listed("password", "email", "name") == ["password", "email", "name"]
+
+
+def test_the_lines_of_a_key():
+    """
+    The lines of a private key are taken out of a list of lines, and those around it are not.
+    """
+    begin, end = (f"-----{side} PRIV" + "ATE KEY-----" for side in ("BEGIN", "END"))
+
+    assert listed("a", begin, "MIIE", "x9", end, "b") == [
+        "a", begin, "[scrubbed:private-key]", "[scrubbed:private-key]", "[scrubbed:private-key]", "b",
     ]  # fmt: skip
-    assert scrub(["curl", "-u", "me:pw", "-u", "me", "--user", "a:b"]) == [
-        "curl", "-u", "[scrubbed:userinfo]", "-u", "me", "--user", "[scrubbed:userinfo]",
-    ]  # fmt: skip
-    assert scrub(["/usr/bin/mysql", "-psecret", "-p", "db"]) == [
-        "/usr/bin/mysql",
-        "-p[scrubbed:key]",
-        "-p",
-        "db",
-    ]
-    assert scrub(["sshpass", "-p", "secret", "ssh", "h"]) == [
-        "sshpass",
-        "-p",
-        KEY_MARKER,
-        "ssh",
-        "h",
-    ]
-    assert scrub(["docker", "-p", "8080:80"]) == ["docker", "-p", "8080:80"]
-    assert scrub(["x", "--password", "--verbose"]) == ["x", "--password", "--verbose"]
-    assert scrub(["x", "--password=a", "b"]) == ["x", "--password=[scrubbed:key]", "b"]
+
+
+def test_a_value_beside_its_name():
+    """
+    The value of what has the name of a secret is one, in whatever case the two keys are.
+    """
+    assert SCRUBBER.names_value({"name": "DB_PASSWORD", "value": "x"})
+    assert SCRUBBER.names_value({"Key": "api_key", "Value": "x"})
+    assert not SCRUBBER.names_value({"name": "DB_HOST", "value": "x"})
+    assert not SCRUBBER.names_value({"name": 1, "value": "x"})
+    assert not Scrubber(enabled=False).names_value({"name": "DB_PASSWORD", "value": "x"})
 
 
 def test_urls():
@@ -334,10 +387,29 @@ def test_urls():
     A URL loses its password and the secrets of its query, and nothing else.
     """
     assert (
-        SCRUBBER.scrub_url("https://u:p@h/x?token=abc&n=1")
+        SCRUBBER.scrub_text("https://u:p@h/x?token=abc&n=1")
         == "https://[scrubbed:userinfo]@h/x?token=[scrubbed:key]&n=1"
     )
-    assert SCRUBBER.scrub_url("https://h:80/x@y?n=1") == "https://h:80/x@y?n=1"
+    assert SCRUBBER.scrub_text("https://h:80/x@y?n=1") == "https://h:80/x@y?n=1"
+    assert SCRUBBER.scrub_text("/?to=https%3A%2F%2Fu%3Ap%40h%2F%3Ftoken%3Dabc%26n%3D1") == (
+        "/?to=https%3A%2F%2F[scrubbed:userinfo]%40h%2F%3Ftoken%3D[scrubbed:key]%26n%3D1"
+    )
+
+
+def test_an_element_is_cut_no_matter_how_many_there_are():
+    """
+    Markup with more elements than are looked at in one text keeps its end.
+    """
+    page = "<li>item</li> -x <key>1</key> (see [1])" * MAX_EFFORT
+
+    assert SCRUBBER.scrub_text(page) == page
+
+
+def test_what_follows_a_prefix_begins_with_one_character():
+    """
+    The look ahead of a token is split after its first character, which must not be repeated.
+    """
+    assert [token for token in TOKENS if re.match(r"(?:\[[^]]*\]|\w)[{+*?]", token.ahead)] == []
 
 
 def test_the_caches_are_bounded():
