@@ -16,6 +16,7 @@ telemetry itself says is never recorded.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Callable
 
@@ -51,9 +52,10 @@ def add_run_context(_: Any, __: str, event_dict: EventDict) -> EventDict:
     Add ``run_id``, ``event_id`` and ``trace_id`` of the current run to a log entry.
 
     A structlog processor. Keys that the entry has already stay; outside of a run nothing is added.
+    An entry that a renderer made a text of goes on as it is.
     """
     run = current_run()
-    if run:
+    if run and isinstance(event_dict, MutableMapping):
         event_dict.setdefault("run_id", run.run_id)
         event_dict.setdefault("event_id", run.event_id)
         event_dict.setdefault("trace_id", run.trace_id)
@@ -64,7 +66,8 @@ class RecordEvents:
     """
     Record log entries as events of the current run; they go on to the next processor unchanged.
 
-    A structlog processor, to be placed before the renderer. Outside of a run it does nothing.
+    A structlog processor, to be placed before the renderer; behind one it records the text. Outside
+    of a run it does nothing. Where an entry has ``exc_info``, the traceback is recorded.
 
     Args:
         level: The least severe level to record, by number as in `logging`.
@@ -79,8 +82,11 @@ class RecordEvents:
         """
         run = current_run()
         if run and not is_suppressed() and _LEVELS.get(method_name, logging.INFO) >= self._level:
-            payload = _public(event_dict)
-            payload.setdefault("level", method_name)
+            try:
+                payload = _entry(event_dict)
+                payload.setdefault("level", method_name)
+            except Exception:  # noqa: BLE001 (an entry of the application's own making)
+                payload = {"event": event_dict, "level": method_name}
             run.log_event(EVENT_TYPE, payload)
         return event_dict
 
@@ -105,6 +111,30 @@ class RunHandler(logging.Handler):
             self.handleError(record)
 
 
+def _entry(entry: object) -> dict[str, Any]:
+    """
+    Return what an entry of structlog's says; what is no mapping is the text that was made of one.
+    """
+    if not isinstance(entry, Mapping):
+        return {"event": entry}
+    payload = _public(entry)
+    exc_info = payload.pop("exc_info", None)
+    if exc_info:
+        payload.setdefault("exception", _traceback_of(exc_info))
+    return payload
+
+
+def _traceback_of(exc_info: Any) -> str:
+    """
+    Return the traceback that structlog's ``exc_info`` means: an exception, its triple, or True.
+    """
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    return logging.Formatter().formatException(exc_info) if exc_info[1] is not None else ""
+
+
 def _public(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in _PRIVATE_KEYS}
 
@@ -116,9 +146,11 @@ def _payload(record: logging.LogRecord) -> dict[str, Any]:
         "logger": record.name,
     }
     if isinstance(record.msg, Mapping):  # structlog's, on its way to its own formatter
-        payload.update(_public(record.msg))
+        payload.update(_entry(record.msg))
     if record.exc_info:
-        payload["exception"] = logging.Formatter().formatException(record.exc_info)
+        payload["exception"] = _traceback_of(record.exc_info)
+    if record.stack_info:
+        payload["stack"] = record.stack_info
     for name, value in vars(record).items():
         if name not in _STANDARD_ATTRIBUTES and name not in _PRIVATE_KEYS:
             payload.setdefault(name, value)

@@ -390,3 +390,69 @@ def test_a_configuration_of_the_application_is_never_touched(client, application
     connection.close()
     after = structlog.get_config(), list(logging.getLogger().handlers), logging.getLogger().level
     assert after == before
+
+
+def test_an_entry_s_traceback_is_recorded(client, application):
+    """
+    `exc_info` becomes the traceback, whether it is True, an exception or a triple.
+    """
+    application(RecordEvents(), structlog.processors.format_exc_info)
+    log = structlog.get_logger()
+
+    with client.track_run("a", "b"):
+        try:
+            raise ValueError("password=hunter22")
+        except ValueError as error:
+            log.exception("one")
+            log.warning("two", exc_info=error)
+            log.warning("three", exc_info=(type(error), error, error.__traceback__))
+        log.error("four", exc_info=False)
+
+    payloads = [payload for _, payload in events(client)]
+    assert [payload["event"] for payload in payloads] == ["one", "two", "three", "four"]
+    for payload in payloads[:3]:
+        assert "ValueError: password=[scrubbed:key]" in payload["exception"]
+        assert "Traceback" in payload["exception"]
+    assert all("exc_info" not in payload for payload in payloads)
+
+
+@pytest.mark.parametrize("entry", ["a text", ("a", "tuple"), None, b"bytes"])
+def test_an_entry_that_is_no_mapping_goes_on(client, entry):
+    """
+    Behind a renderer, where an entry is a text, neither processor raises or changes it.
+    """
+    with client.track_run("a", "b"):
+        assert add_run_context(None, "info", entry) is entry
+        assert RecordEvents()(None, "info", entry) is entry
+
+    assert len(events(client)) == 1
+
+
+def test_an_entry_that_raises_goes_on(client):
+    """
+    A mapping of the application's own whose parts raise harms nobody.
+    """
+
+    class Broken(dict):
+        def items(self):
+            raise RuntimeError("broken")
+
+    entry = Broken(event="x")
+
+    with client.track_run("a", "b"):
+        assert RecordEvents()(None, "info", entry) is entry
+
+    assert len(events(client)) == 1
+
+
+def test_the_handler_records_the_stack_that_was_asked_for(client, root):
+    """
+    `stack_info=True` is recorded like a traceback.
+    """
+    root.addHandler(RunHandler())
+
+    with client.track_run("a", "b"):
+        logging.getLogger("importer").warning("here", stack_info=True)
+
+    ((_, payload),) = events(client)
+    assert "test_the_handler_records_the_stack" in payload["stack"]
