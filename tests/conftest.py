@@ -5,6 +5,7 @@ What every test starts from: no setting of the developer's own, and no notice sa
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,8 @@ SOAKS = (
     "thirdparty/test_zoo.py",
 )
 TESTS = Path(__file__).parent
+#: How many tests of which file the options leave out.
+LEFT_OUT = pytest.StashKey()
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +65,34 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.relative_to(TESTS).as_posix().startswith(SOAKS):
             item.add_marker(pytest.mark.soak)
+
+
+def pytest_deselected(items):
+    """
+    Remember what is left out, for the process that reports.
+    """
+    if items:
+        config = items[0].config
+        left_out = Counter(item.nodeid.partition("::")[0] for item in items)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = dict(left_out)
+        config.stash[LEFT_OUT] = left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """
+    Take over what a worker left out: all of them leave out the same.
+    """
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """
+    Tell what was left out.
+    """
+    left_out = config.stash.get(LEFT_OUT, {})
+    if left_out:
+        terminalreporter.section(f"{sum(left_out.values())} tests left out by options")
+    for place, count in sorted(left_out.items()):
+        terminalreporter.write_line(f"{count:4} of {place}")
