@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from telemetry.model.records import Record, as_number
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.rows import load_fold
 from telemetry.storage.sqlite import connect_read_only
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telemetry.sinks import Cursor, Journal
+    from telemetry.sinks import Journal
 
-_READ_BYTES = 4 << 20
 #: What a record changes of a row by being a record.
 _ALWAYS = frozenset({"created_at", "updated_at", "schema_version"})
 
@@ -38,14 +38,9 @@ class KnownIds:
         """
         known = cls()
         for segment in journal.segments():
-            cursor: Cursor | None = None
-            while True:
-                chunk = journal.read(segment, cursor, _READ_BYTES)
+            for chunk in chunks_of(journal, segment):
                 for record in chunk.records:
                     known.add(record.id)
-                if chunk.cursor.offset == (0 if cursor is None else cursor.offset):
-                    break
-                cursor = chunk.cursor
         return known
 
     def __contains__(self, record_id: str) -> bool:

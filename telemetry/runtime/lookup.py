@@ -11,12 +11,13 @@ import attrs
 
 from telemetry.model.records import RecordType
 from telemetry.runtime.emit import identity
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.reader import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telemetry.sinks import Journal
+    from telemetry.sinks import Journal, Segment
 
 #: Foreign runs whose keys stay at hand.
 MAX_REMEMBERED = 1000
@@ -86,21 +87,25 @@ class Lookup:
         return answer
 
     def _search(self, run_id: str) -> Optional[str]:
+        """
+        Return the newest run of an id that the journal has, as far as the time goes.
+        """
         deadline = time.monotonic() + SEARCH_BUDGET_S
-        found: Optional[str] = None
         for segment in reversed(self._journal.segments()):
-            cursor = None
-            while time.monotonic() < deadline:
-                chunk = self._journal.read(segment, cursor, _READ_BYTES)
-                for record in chunk.records:
-                    if record.run_id == run_id and record.record_type == RecordType.RUN:
-                        found = record.event_id
-                if cursor is not None and chunk.cursor.offset == cursor.offset:
-                    break
-                cursor = chunk.cursor
-            if found is not None:
+            found = self._search_in(segment, run_id, deadline)
+            if found is not None or time.monotonic() >= deadline:
                 return found
         return None
+
+    def _search_in(self, segment: Segment, run_id: str, deadline: float) -> Optional[str]:
+        found: Optional[str] = None
+        for chunk in chunks_of(self._journal, segment, max_bytes=_READ_BYTES, events=False):
+            for record in chunk.records:
+                if record.run_id == run_id and record.record_type == RecordType.RUN:
+                    found = record.event_id
+            if time.monotonic() >= deadline:
+                break
+        return found
 
     def stats(self) -> dict[str, Any]:
         """

@@ -18,9 +18,10 @@ from telemetry.model.codec import decode_line
 from telemetry.model.errors import PausedSinkError, TelemetryError
 from telemetry.model.records import RecordType
 from telemetry.storage.aside import CORRUPTED, SIDECARS, free_name
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.migrations import create_missing_indexes
-from telemetry.storage.recovery import READ_BYTES, check, check_folds
+from telemetry.storage.recovery import check, check_folds
 from telemetry.storage.rollups import recount, wrong_rollups
 from telemetry.storage.rows import apply
 from telemetry.storage.sqlite import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from telemetry.model.records import Record
-    from telemetry.sinks import Cursor, Journal
+    from telemetry.sinks import Journal
 
 _EVENT = RecordType.EVENT.value
 _FORGET_SQL = (
@@ -136,13 +137,8 @@ def _fold_again(connection: sqlite3.Connection, journal: Journal, event_ids: set
 
 def _of_runs(journal: Journal, event_ids: set[str]) -> Iterator[Record]:
     for segment in journal.segments():
-        cursor: Optional[Cursor] = None
-        while cursor is None or cursor.offset < segment.size:
-            chunk = journal.read(segment, cursor, READ_BYTES, events=False)
+        for chunk in chunks_of(journal, segment, events=False):
             yield from _wanted(chunk.records, event_ids)
-            if chunk.cursor.offset == (cursor.offset if cursor else 0):
-                break
-            cursor = chunk.cursor
 
 
 def _wanted(records: Iterable[Record], event_ids: set[str]) -> Iterator[Record]:

@@ -14,15 +14,15 @@ from telemetry.model.codec import MARKER, decode_line
 from telemetry.model.errors import CodecError
 from telemetry.model.records import RecordType
 from telemetry.storage.appendfile import open_to_read, read_at
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.findings import MAX_NAMED, Finding, Level
 from telemetry.storage.packed import PackedFile, is_packed
-from telemetry.storage.recovery import READ_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from telemetry.sinks import Chunk, Cursor, Journal, Segment
+    from telemetry.sinks import Chunk, Journal, Segment
     from telemetry.storage.copying import Progress
 
 #: A damaged piece of the journal is searched in steps of this size.
@@ -66,7 +66,7 @@ def check_journal(
     done = 0
     for segment in segments:
         try:
-            for chunk in _chunks(journal, segment):
+            for chunk in chunks_of(journal, segment):
                 findings += _damage(journal, segment, chunk)
                 writers.see(chunk, segment.id)
                 done += chunk.cursor.offset - chunk.cursor.start
@@ -89,18 +89,6 @@ def check_journal(
         counts, segment_count=len(segments), byte_count=total, writer_count=len(writers.ranges)
     )
     return findings, counts
-
-
-def _chunks(journal: Journal, segment: Segment) -> Iterator[Chunk]:
-    cursor: Optional[Cursor] = None
-    while cursor is None or cursor.offset < segment.size:
-        chunk = journal.read(segment, cursor, READ_BYTES)
-        if chunk.cursor.offset == (cursor.offset if cursor else 0) and not chunk.damaged_count:
-            return
-        yield chunk
-        if cursor is not None and chunk.cursor.offset == cursor.offset:
-            return
-        cursor = chunk.cursor
 
 
 def _damage(journal: Journal, segment: Segment, chunk: Chunk) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ import attrs
 from telemetry.model.records import RecordType
 from telemetry.storage.appendfile import create_exclusively
 from telemetry.storage.aside import free_name, swap_in
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from telemetry.model.records import Record
-    from telemetry.sinks import Cursor, Journal
+    from telemetry.sinks import Journal
 
-#: One transaction a piece: large ones save little more, and take memory.
-READ_BYTES = 4 * 1024 * 1024
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
 _COMPARED = ("agent_runs", "run_events", "run_records", "commits")
@@ -250,18 +249,14 @@ def _fill(
     total = sum(segment.size for segment in segments)
     done = 0
     for segment in segments:
-        cursor: Optional[Cursor] = cursors.get(segment.id)
+        cursor = cursors.get(segment.id)
         done += cursor.offset if cursor else 0
-        while cursor is None or cursor.offset < segment.size:
-            chunk = journal.read(segment, cursor, READ_BYTES)
-            if chunk.cursor.offset == (cursor.offset if cursor else 0):
-                break
+        for chunk in chunks_of(journal, segment, cursor):
             records = [record for record in chunk.records if record.record_type != _SEGMENT]
             with immediate(connection):
                 counts.refused += apply_all_but(connection, records)
                 set_cursor(connection, DATABASE_SINK, chunk.cursor)
             done += chunk.cursor.offset - chunk.cursor.start
-            cursor = chunk.cursor
             counts.records += len(records)
             counts.damaged += chunk.damaged_count
             counts.damaged_bytes += chunk.damaged_bytes

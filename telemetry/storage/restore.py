@@ -13,9 +13,10 @@ import attrs
 
 from telemetry.model.errors import JournalError
 from telemetry.storage.backup import Fault, UnusableBackupError, contents, require_ours
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.copying import checkpoint_quietly
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
-from telemetry.storage.recovery import READ_BYTES, Start, check, rebuild
+from telemetry.storage.recovery import Start, check, rebuild
 from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import UNDO, Ranges, decide, is_after, known, time_of
 
@@ -182,13 +183,8 @@ def _later(journal: Journal, cursors: dict[str, Cursor], *, events: bool) -> Ite
     Yield the records that come after cursors.
     """
     for segment in journal.segments():
-        cursor = cursors.get(segment.id)
-        while cursor is None or cursor.offset < segment.size:
-            chunk = journal.read(segment, cursor, READ_BYTES, events=events)
-            if chunk.cursor.offset == (cursor.offset if cursor else 0):
-                break
+        for chunk in chunks_of(journal, segment, cursors.get(segment.id), events=events):
             yield from chunk.records
-            cursor = chunk.cursor
 
 
 def _require_made_before(backup: Path, moment: str) -> None:

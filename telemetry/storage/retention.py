@@ -18,10 +18,10 @@ from telemetry.model.errors import TelemetryError
 from telemetry.storage.appenders import appenders_of
 from telemetry.storage.appendfile import sync_directory
 from telemetry.storage.backupfiles import list_backups
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.packed import is_packed, packed_name
 from telemetry.storage.packing import ChangedSegmentError, holds_only
-from telemetry.storage.recovery import READ_BYTES
 from telemetry.storage.segments import day_in
 from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import known
@@ -277,18 +277,9 @@ class _Judge:
         wanted = [standing for standing in self._standings if standing.dead]
         if not wanted:
             return
-        ids = set(_ids(self._journal, segment))
+        chunks = chunks_of(self._journal, segment)
+        ids = {record.id for chunk in chunks for record in chunk.records}
         for standing in wanted:
             count = len(ids.intersection(standing.dead))
             if count:
                 yield f"{standing.sink} refused {count} of its records; see telemetry posts list"
-
-
-def _ids(journal: Journal, segment: Segment) -> Iterator[str]:
-    cursor: Optional[Cursor] = None
-    while cursor is None or cursor.offset < segment.size:
-        chunk = journal.read(segment, cursor, READ_BYTES)
-        yield from (record.id for record in chunk.records)
-        if chunk.cursor.offset == (cursor.offset if cursor else 0):
-            return
-        cursor = chunk.cursor

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from telemetry.model.records import Record
     from telemetry.model.run import Run
 
-READ_BYTES = 1 << 20
-
 
 class CapturedRuns:
     """
@@ -31,18 +29,14 @@ class CapturedRuns:
         Return every record, in the order in which they were written.
         """
         from telemetry.runtime.plugins import Plugins
+        from telemetry.storage.chunks import chunks_of
 
         journal = Plugins.load(self._config).journal(self._config)
         found: list[Record] = []
         try:
             for segment in journal.segments():
-                cursor = None
-                while True:
-                    chunk = journal.read(segment, cursor, READ_BYTES)
-                    if cursor is not None and chunk.cursor.offset <= cursor.offset:
-                        break
+                for chunk in chunks_of(journal, segment):
                     found.extend(chunk.records)
-                    cursor = chunk.cursor
         finally:
             journal.close()
         return [record for record in found if record.record_type != RecordType.SEGMENT]

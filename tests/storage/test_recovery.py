@@ -142,8 +142,8 @@ def test_refused_records_are_named(db, journal, tell):
         def segments(self):
             return journal.segments()
 
-        def read(self, *where):
-            chunk = journal.read(*where)
+        def read(self, *where, **what):
+            chunk = journal.read(*where, **what)
             first, second = (r for r in chunk.records if r.record_type == "event")
             bad = msgspec.structs.replace(second, payload=msgspec.Raw(b'"\xff"'))
             return attrs.evolve(chunk, records=[first, bad])
@@ -167,7 +167,7 @@ def test_nothing_changes_when_it_fails(db, journal, tell, follow, tmp_path):
         def segments(self):
             return journal.segments()
 
-        def read(self, *_):
+        def read(self, *_, **__):
             raise OSError(5, "the disk is broken")
 
     with pytest.raises(TransientSinkError, match="the disk is broken"):

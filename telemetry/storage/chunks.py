@@ -1,0 +1,48 @@
+"""
+All of a segment of the journal, a piece at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from telemetry.sinks import Chunk, Cursor, Journal, Segment
+
+#: Large pieces save little more, and take memory.
+READ_BYTES = 4 * 1024 * 1024
+
+
+def chunks_of(
+    journal: Journal,
+    segment: Segment,
+    cursor: Optional[Cursor] = None,
+    *,
+    max_bytes: int = READ_BYTES,
+    events: bool = True,
+) -> Iterator[Chunk]:
+    """
+    Yield what a segment holds behind a cursor, at least up to the end it had when it was listed.
+
+    Where the cursor does not fit the file, all of it. A piece without records comes only for its
+    damage.
+
+    Args:
+        cursor: None for the beginning.
+        max_bytes: About how much a piece is.
+        events: Whether events are wanted; see `Journal.read`.
+
+    Raises:
+        OSError: The segment cannot be read.
+    """
+    while True:
+        chunk = journal.read(segment, cursor, max_bytes, events=events)
+        cursor = chunk.cursor
+        # Its start, not the cursor asked for: that is another where it did not fit.
+        has_moved = cursor.offset != cursor.start
+        if has_moved or chunk.damaged_count:
+            yield chunk
+        if not has_moved or cursor.offset >= segment.size:
+            return
