@@ -20,7 +20,9 @@ NAMES = (
     "startup",
     "memory",
     "exporting",
+    "operating",
     "service",
+    "storing",
     "queries",
     "sink",
 )

@@ -70,13 +70,13 @@ def load(  # noqa: PLR0913, PLR0917 (what a load consists of)
     return seen
 
 
-def drained(port: int) -> None:
+def drained(port: int, *, settle_s: float = 0.2) -> None:
     """
     Wait until the database has everything: a read does.
     """
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{RUNS}?limit=1", timeout=60) as answer:
         answer.read()
-    time.sleep(0.2)
+    time.sleep(settle_s)
 
 
 class Comparison:

@@ -8,6 +8,8 @@ unusual in it is left to the fold.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from itertools import compress
 from operator import itemgetter, not_
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -17,13 +19,11 @@ import msgspec
 from telemetry.model.claims import claimed_type
 from telemetry.model.fold import BLANK, END_FIELDS
 from telemetry.model.ranks import AGENT, RUNNING
-from telemetry.model.records import DECODE_ERRORS, Change, RecordType, as_number
+from telemetry.model.records import DECODE_ERRORS, Change, RecordType
 from telemetry.model.run import COLUMNS, Kind
 from telemetry.model.values import is_canonical_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from telemetry.model.records import Record
     from telemetry.model.values import SqlValue
 
@@ -54,6 +54,8 @@ _JSONS, _FLAGS, _TIMES = (
     tuple(PLACES[name] for name, column in COLUMNS.items() if column.kind is kind)
     for kind in (Kind.JSON, Kind.FLAG, Kind.TIME)
 )
+#: With a number that is written as numbers are.
+_is_usual_id = re.compile(r"[^-]*-(?:0|[1-9][0-9]{0,18})", re.ASCII | re.DOTALL).fullmatch
 _times_of = itemgetter(*_TIMES)
 _AGENT_NAME, _STATUS, _CREATED_AT, _UPDATED_AT = (
     PLACES[name] for name in ("agent_name", "status", "created_at", "updated_at")
@@ -84,11 +86,10 @@ def read_whole(record: Record) -> Optional[Whole]:
     Return a run that this record alone tells of; None where it takes a fold to know.
     """
     line, time = record.line, record.timestamp
-    number = record.id.partition("-")[2]
     if (
         record.change != _RECORDED
         or record.record_type != _RUN
-        or str(as_number(number)) != number
+        or not _is_usual_id(record.id)
         or not is_canonical_time(time)
         # An escape may stand for NUL, which a row cannot hold.
         or (b"\\" in line and b"\\u" in line)
@@ -112,29 +113,42 @@ def read_whole(record: Record) -> Optional[Whole]:
     values[_CREATED_AT] = values[_CREATED_AT] or time
     values[_UPDATED_AT] = time
     is_over = values[_STATUS] is not None and values[_STATUS] != RUNNING
-    return _filled(values, f"{AGENT} {time} {record.id}", _KEYS_AND_END if is_over else _KEYS)
+    return _filled(values, f"{AGENT} {time} {record.id}", is_over=is_over)
 
 
-def _filled(values: list[Any], key: str, implied: Collection[int]) -> Whole:
+def _filled(values: list[Any], key: str, *, is_over: bool) -> Whole:
     """
     Put in what a row has where nothing is said, and say in the state what the row cannot tell.
     """
-    state: dict[str, Any] = {"*": key}
-    nulls: list[int] = []
-    empty: list[str] = []
-    unsaid: list[str] = []
-    for place in [*compress(_ALL, map(not_, values))]:
-        if values[place] is not None:
-            if place not in implied:
-                empty.append(_NAMES[place])
-            continue
-        blank = values[place] = _BLANKS[place]
-        if blank is None:
-            nulls.append(place)
-        elif blank:
-            unsaid.append(_NAMES[place])
-    if empty:
-        state["+"] = sorted(empty)
-    if unsaid:
-        state["-"] = sorted(unsaid)
-    return Whole(values, tuple(nulls), _encode(state))
+    places = (*compress(_ALL, map(not_, values)),)
+    blanks, nulls, rest = _gaps(places, (*[values[place] is None for place in places],), is_over)
+    for place, blank in blanks:
+        values[place] = blank
+    return Whole(values, nulls, b'{"*":%b%b' % (_encode(key), rest))
+
+
+@lru_cache(maxsize=512)
+def _gaps(
+    places: tuple[int, ...],
+    unsaid: tuple[bool, ...],
+    is_over: bool,  # noqa: FBT001 (part of the key)
+) -> tuple[list[tuple[int, SqlValue]], tuple[int, ...], bytes]:
+    """
+    Return what rows get that say nothing at some places: values, nulls, and the rest of the state.
+
+    Args:
+        places: Where a row is empty.
+        unsaid: Of each of them, whether nothing is said, and not something empty.
+    """
+    nothing_said = [place for place, is_unsaid in zip(places, unsaid) if is_unsaid]
+    implied = _KEYS_AND_END if is_over else _KEYS
+    empty = [at for at, is_unsaid in zip(places, unsaid) if not is_unsaid and at not in implied]
+    blanks = [(place, _BLANKS[place]) for place in nothing_said if _BLANKS[place] is not None]
+    nulls = tuple(place for place in nothing_said if _BLANKS[place] is None)
+    said_of = {"+": empty, "-": [place for place, blank in blanks if blank]}
+    parts = [
+        b',"%b":%b' % (sign.encode(), _encode(sorted(_NAMES[place] for place in found)))
+        for sign, found in said_of.items()
+        if found
+    ]
+    return blanks, nulls, b"".join([*parts, b"}"])

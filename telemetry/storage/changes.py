@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from telemetry.model.records import Change
 from telemetry.model.whole import PLACES, Whole
 from telemetry.storage.ddl import RUN_COLUMNS
-from telemetry.storage.inserting import insert
+from telemetry.storage.inserting import insert, rows_at_once
 from telemetry.storage.rollups import SOURCES, Tally
 
 if TYPE_CHECKING:
@@ -31,16 +31,21 @@ _PURGE_SQL = (
     "DELETE FROM commits WHERE event_id = ?",
     f"DELETE FROM run_records WHERE event_id = ? AND change <> '{Change.DELETED.value}'",
 )
+#: New rows that are written together; a statement for rows with nulls could take a few more.
+MAX_ROWS = rows_at_once(len(RUN_COLUMNS))
 _sources_of = itemgetter(*(PLACES[name] for name in SOURCES))
 
 
 class Changes:
     """
     What the rows of a batch's runs become.
+
+    New rows are written as soon as there are enough for a statement, all else by `write`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.tally = Tally()
+        self._connection = connection
         self._inserts: dict[tuple[int, ...], list[Sequence[SqlValue]]] = {}
         self._updates: dict[tuple[str, ...], list[tuple[SqlValue, ...]]] = {}
         self._states: list[tuple[str, bytes, bool]] = []
@@ -50,12 +55,16 @@ class Changes:
         """
         Take in a run that has no row yet.
         """
-        values = run.values
+        values, nulls = run.values, run.nulls
         self.tally.add(_sources_of(values))
         self._states.append((event_id, run.state, False))
-        if run.nulls:
+        if nulls:
             values = [value for value in values if value is not None]
-        self._inserts.setdefault(run.nulls, []).append(values)
+        rows = self._inserts.setdefault(nulls, [])
+        rows.append(values)
+        if len(rows) == MAX_ROWS:
+            insert(self._connection, _insert_head(nulls), rows)
+            rows.clear()
 
     def move(self, event_id: str, fold: Fold, before: Mapping[str, SqlValue]) -> None:
         """
@@ -75,10 +84,11 @@ class Changes:
             new = {name: value for name, value in row.items() if value != before[name]}
             self._updates.setdefault(tuple(new), []).append((*new.values(), event_id))
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self) -> None:
         """
-        Write rows, states and roll-ups.
+        Write what is not written yet: rows, states and roll-ups.
         """
+        connection = self._connection
         for nulls, rows in self._inserts.items():
             insert(connection, _insert_head(nulls), rows)
         for names, values in self._updates.items():

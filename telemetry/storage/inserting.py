@@ -8,12 +8,12 @@ interpreter's lock, and waits for it again while the program is busy.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 #: What SQLite takes by default before 3.32.
 MAX_PARAMETERS = 999
@@ -22,25 +22,35 @@ MAX_ROWS = 32
 
 
 def insert(
-    connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
+    connection: sqlite3.Connection, head: str, rows: Iterable[Sequence[Any]], tail: str = ""
 ) -> None:
     """
     Insert rows that have a value for each column that the statement names.
+
+    Rows are taken as they are needed: what is made for a few at a time stays in the cache.
 
     Args:
         head: The statement up to ``VALUES``.
         tail: What it says after the rows.
     """
-    if not rows:
+    waiting = iter(rows)
+    first = next(waiting, None)
+    if first is None:
         return
-    width = len(rows[0])
-    at_once = min(MAX_ROWS, MAX_PARAMETERS // width)
-    end = len(rows) - len(rows) % at_once
-    if end:
-        many = [[*chain.from_iterable(rows[at : at + at_once])] for at in range(0, end, at_once)]
-        connection.executemany(_statement(head, width, at_once, tail), many)
-    if end < len(rows):
-        connection.executemany(_statement(head, width, 1, tail), rows[end:])
+    width = len(first)
+    at_once = rows_at_once(width)
+    some = [first, *islice(waiting, at_once - 1)]
+    while len(some) == at_once:
+        connection.execute(_statement(head, width, at_once, tail), [*chain.from_iterable(some)])
+        some = [*islice(waiting, at_once)]
+    connection.executemany(_statement(head, width, 1, tail), some)
+
+
+def rows_at_once(width: int) -> int:
+    """
+    Return how many rows of so many columns one statement inserts.
+    """
+    return min(MAX_ROWS, MAX_PARAMETERS // width)
 
 
 @lru_cache(maxsize=256)

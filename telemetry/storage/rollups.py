@@ -9,8 +9,9 @@ row added and adding what the new one does is exact, whatever happened to the ru
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -51,6 +52,8 @@ _WRITE_SQL = (
 _DELETE_SQL = f"DELETE FROM run_rollups WHERE {_IS_THIS}"
 #: Rows of one roll-up before they are made one.
 MAX_PARTS = 32
+#: Runs of one day and kind that are added up together: a tenth of the cost of one by one.
+MAX_HELD = 1000
 _SOURCES_SQL = f"SELECT {', '.join(SOURCES)} FROM agent_runs"
 
 _encode = msgspec.json.Encoder().encode
@@ -72,17 +75,21 @@ class _Sums:
     def __bool__(self) -> bool:
         return any(self.numbers) or any(self.durations.values())
 
-    def add_run(self, status: str, summed: Sequence[Optional[int]], sign: int) -> None:
+    def add_runs(self, runs: Sequence[Sequence[Any]], sign: int) -> None:
+        """
+        Add what runs say, each its status and then the columns `SUMMED`.
+        """
         numbers = self.numbers
-        numbers[_STATUS_PLACES[status]] += sign
-        for place, value in zip(_SUM_PLACES, summed):
-            if value:
-                numbers[place] += sign * (value & _LOW)
-                numbers[place + 1] += sign * (value >> LOW_BITS)
-        duration = summed[_DURATION]
-        if duration is not None:
-            bucket = bucket_of(duration)
-            self.durations[bucket] = self.durations.get(bucket, 0) + sign
+        statuses, *columns = zip(*runs)
+        for status, count in Counter(statuses).items():
+            numbers[_STATUS_PLACES[status]] += sign * count
+        for place, column in zip(_SUM_PLACES, columns):
+            values = [value for value in column if value]
+            numbers[place] += sign * sum([value & _LOW for value in values])
+            numbers[place + 1] += sign * sum([value >> LOW_BITS for value in values])
+        durations = [value for value in columns[_DURATION] if value is not None]
+        for bucket, count in Counter(map(bucket_of, durations)).items():
+            self.durations[bucket] = self.durations.get(bucket, 0) + sign * count
 
     def add(self, other: _Sums) -> None:
         self.numbers = [one + more for one, more in zip(self.numbers, other.numbers)]
@@ -109,6 +116,8 @@ class Tally:
 
     def __init__(self) -> None:
         self._by_day: dict[tuple[str, str, str], _Sums] = {}
+        #: What is still to be added up, by day and by sign: of each run what `_Sums` wants.
+        self._runs: dict[tuple[tuple[str, str, str], int], list[Sequence[Any]]] = {}
 
     def move(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """
@@ -129,12 +138,17 @@ class Tally:
         Args:
             sources: Its values of the columns `SOURCES`.
         """
-        start_time, agent_name, job_type, status, *summed = sources
-        key = ((start_time or "")[:_DAY_LENGTH], agent_name, job_type)
-        sums = self._by_day.get(key)
-        if sums is None:
-            sums = self._by_day[key] = _Sums()
-        sums.add_run(status, summed, sign)
+        start_time, agent_name, job_type = sources[:3]
+        key = (((start_time or "")[:_DAY_LENGTH], agent_name, job_type), sign)
+        runs = self._runs.setdefault(key, [])
+        runs.append(sources[3:])
+        if len(runs) == MAX_HELD:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        for (day, sign), runs in self._runs.items():
+            self._by_day.setdefault(day, _Sums()).add_runs(runs, sign)
+        self._runs.clear()
 
     def write(self, connection: sqlite3.Connection) -> None:
         """
@@ -159,6 +173,7 @@ class Tally:
         return {key: sums.values() for key, sums in self._by_key().items() if sums}
 
     def _by_key(self) -> dict[Key, _Sums]:
+        self._add_up()
         found: dict[Key, list[_Sums]] = {}
         for (day, agent, job), change in self._by_day.items():
             if change:

@@ -80,7 +80,7 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
         insert(
             connection,
             _EVENTS,
-            [
+            (
                 (
                     record.event_id,
                     record.id,
@@ -90,7 +90,7 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
                     str(record.payload, "utf-8"),
                 )
                 for record in events
-            ],
+            ),
         )
     if connection.execute(_ANY_DELETED_SQL).fetchone():
         _purge_late(connection, {record.event_id for record in batch})
@@ -171,28 +171,24 @@ def _fold_runs(connection: sqlite3.Connection, records: Iterable[Record]) -> Non
             groups.setdefault(record.event_id, []).append(record)
     # They are asked for together: in a backlog most are not known yet.
     known: dict[str, bytes] = dict(_ask_for(connection, _STATES_SQL, list(groups)))
-    changes = Changes()
-    rowless: list[str] = []
+    changes = Changes(connection)
+    _take_off_strays(connection, changes.tally, [one for one in groups if one not in known])
     for event_id, group in groups.items():
         state = known.get(event_id)
         run = read_whole(group[0]) if state is None and len(group) == 1 else None
         if run is not None:
-            rowless.append(event_id)
             changes.add(event_id, run)
             continue
         fold, before = _restore(connection, event_id, state) if state else (Fold(), _NO_ROW)
-        if not before:
-            rowless.append(event_id)
         for record in group:
             fold.apply(record)
         changes.move(event_id, fold, before)
-    _take_off_strays(connection, changes.tally, rowless)
-    changes.write(connection)
+    changes.write()
 
 
 def _take_off_strays(connection: sqlite3.Connection, tally: Tally, event_ids: list[str]) -> None:
     """
-    Delete rows of runs of which nothing was known, and forget what they add.
+    Delete rows of runs of which nothing is known, and forget what they add.
 
     Somebody else wrote them; nearly always there are none.
     """
@@ -220,7 +216,7 @@ def _write_trail(connection: sqlite3.Connection, records: Iterable[Record]) -> N
     insert(
         connection,
         _RECORDS,
-        [
+        (
             (
                 record.event_id,
                 record.id,
@@ -231,7 +227,7 @@ def _write_trail(connection: sqlite3.Connection, records: Iterable[Record]) -> N
             )
             for record in records
             if record.change != _UPDATED
-        ],
+        ),
     )
 
 
