@@ -147,6 +147,22 @@ class Desk(Protocol):
         block.
         """
 
+    def sizes(self) -> Mapping[str, int]:
+        """
+        Return how long each segment of the journal is now, by its id.
+
+        Raises:
+            OSError: The journal cannot be listed.
+        """
+
+    def time_left_s(self) -> Optional[float]:
+        """
+        Return how long the process still waits for its sinks; None while it is not ending.
+
+        What is begun with less time than it takes is cut off in the middle: a sink that does better
+        to leave it to the next process raises `OutOfTimeError`.
+        """
+
 
 @runtime_checkable
 class Sink(Protocol):

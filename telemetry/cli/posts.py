@@ -11,14 +11,24 @@ import attrs
 import click
 
 from telemetry.cli.exits import Exit, fail
+from telemetry.cli.finding import column_time
 from telemetry.cli.freshness import bring_up_to_date
+from telemetry.cli.passedover import (
+    count_passed_over,
+    passed_over_runs,
+    put_among_letters,
+    tell_passed_over,
+)
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.text import visible
-from telemetry.cli.times import clock
+from telemetry.cli.times import When, clock
+from telemetry.storage.beginning import read_beginning
 from telemetry.storage.reader import Reader
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from telemetry.config import TelemetryConfig
     from telemetry.runtime.deadletters import DeadLetter
     from telemetry.runtime.redelivery import Redelivered
@@ -81,10 +91,13 @@ def list_(limit: int) -> Exit:
     session = current()
     failed = _failed(session.config)
     waiting = _waiting(session, failed, limit)
+    passed_over = count_passed_over(session.config) if _is_posting(session.config) else 0
     if session.as_json:
-        session.screen.json(_document(session, waiting, failed))
+        session.screen.json(_document(session, waiting, failed, passed_over))
     else:
         _show(session, [*failed, *waiting])
+        if passed_over:
+            tell_passed_over(session, passed_over)
     return Exit.FINDINGS if failed else Exit.FINE
 
 
@@ -92,6 +105,11 @@ def list_(limit: int) -> Exit:
 @command.command("retry")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "everything", is_flag=True, help="Everything that was refused.")
+@click.option(
+    "--since",
+    type=When(),
+    help="Runs that ended since then, but before METRICS_API_URL was set: 3d, 2026-11-22T10:30.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
     "--timeout",
@@ -102,7 +120,13 @@ def list_(limit: int) -> Exit:
     metavar="SECONDS",
     help="How long to go on with the runs that only wait.",
 )
-def retry(runs: Sequence[str], everything: bool, dry_run: bool, timeout_s: float) -> Exit:
+def retry(
+    runs: Sequence[str],
+    everything: bool,
+    since: Optional[datetime],
+    dry_run: bool,
+    timeout_s: float,
+) -> Exit:
     """
     Send what was refused again, and what waits at once.
 
@@ -110,8 +134,10 @@ def retry(runs: Sequence[str], everything: bool, dry_run: bool, timeout_s: float
     more, with 4 where a server could not be reached.
     """
     session = current()
-    if bool(runs) == everything:
-        raise click.UsageError("name one RUN or more, or give --all")
+    if [bool(runs), everything, since is not None].count(True) != 1:
+        raise click.UsageError("name one RUN or more, or give --all or --since")
+    if since is not None:
+        return _send_older(session, column_time(since) or "", timeout_s, dry_run=dry_run)
     failed = _failed(session.config)
     chosen = failed if everything else _chosen(session, failed, runs)
     if dry_run:
@@ -178,7 +204,8 @@ def _waiting(session: Session, failed: Sequence[Unsent], limit: int) -> list[Uns
     attempts = _attempts(config)
     bring_up_to_date(session)
     most = _ALL if limit == _ALL else limit + len(buried)
-    rows = Reader(config.db_path).unposted(limit=most)
+    since = read_beginning(config.state_dir, _POSTS).since
+    rows = Reader(config.db_path).unposted(limit=most, since=since)
     found = [
         Unsent(
             state="waiting",
@@ -222,7 +249,9 @@ def _is_meant(unsent: Unsent, name: str) -> bool:
 def _send(session: Session, chosen: Sequence[Unsent], timeout_s: float) -> Exit:
     from telemetry.runtime.runtime import Runtime
 
-    runtime = Runtime(session.config)
+    # What is posted is recorded, which would start the followers: but a sink is one thread's at a
+    # time, and here it is this one's.
+    runtime = Runtime(attrs.evolve(session.config, drain="external"))
     try:
         done = _put_back(runtime, chosen)
         # Twice: what was posted is recorded, and the database is to have that too.
@@ -234,6 +263,31 @@ def _send(session: Session, chosen: Sequence[Unsent], timeout_s: float) -> Exit:
     if problems or not is_complete:
         return Exit.UNAVAILABLE
     return Exit.FINDINGS if any(each.refused_count for each in done.values()) else Exit.FINE
+
+
+def _send_older(session: Session, since: str, timeout_s: float, *, dry_run: bool) -> Exit:
+    """
+    Send the runs that ended before there was an address, some at a time.
+    """
+    if not _is_posting(session.config):
+        fail("METRICS_API_URL must be set to post runs there (got none)", Exit.USAGE)
+    bring_up_to_date(session)
+    if dry_run:
+        count = count_passed_over(session.config, since)
+        if session.as_json:
+            session.screen.json({"would_send_count": count})
+        else:
+            session.screen.line(f"{count} would be sent; nothing was sent")
+        return Exit.FINE
+    after, code = "", Exit.FINE
+    while found := passed_over_runs(session.config, since, after):
+        letters = put_among_letters(session.config, found)
+        chosen = [each for each in _failed(session.config) if each.record_id in letters]
+        code = max(code, _send(session, chosen, timeout_s))
+        if code is Exit.UNAVAILABLE:
+            break
+        after = found[-1]["event_id"]
+    return code
 
 
 def _put_back(runtime: Runtime, chosen: Sequence[Unsent]) -> dict[str, Redelivered]:
@@ -260,10 +314,11 @@ def _one_of(ids: set[str]) -> Callable[[DeadLetter], bool]:
 
 
 def _document(
-    session: Session, waiting: Sequence[Unsent], failed: Sequence[Unsent]
+    session: Session, waiting: Sequence[Unsent], failed: Sequence[Unsent], passed_over: int
 ) -> dict[str, Any]:
     return {
         "posting": _is_posting(session.config),
+        "passed_over": passed_over,
         "waiting": [attrs.asdict(each) for each in waiting],
         "failed": [attrs.asdict(each) for each in failed],
     }

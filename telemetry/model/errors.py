@@ -9,6 +9,7 @@ Every error of the library, in one tree.
     ├── UsageError (ValueError)          a call that means nothing, under TELEMETRY_STRICT
     └── SinkError (RuntimeError)         a sink did not take a batch
         ├── TransientSinkError           not now: retried for ever
+        │   └── OutOfTimeError           not in the time that the process has left
         ├── PermanentSinkError           never: these records go to the dead letters
         ├── CursorMovedError             another drainer was faster
         └── PausedSinkError              nothing more for this sink until something is changed
@@ -84,6 +85,14 @@ class TransientSinkError(SinkError):
     def __init__(self, message: str, *, retry_after_s: Optional[float] = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class OutOfTimeError(TransientSinkError):
+    """
+    The process ends sooner than the batch could be taken; the next one hands it over.
+
+    No outage: nothing is said of it.
+    """
 
 
 class PermanentSinkError(SinkError):

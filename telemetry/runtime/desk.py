@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from telemetry.model.errors import TelemetryError
 from telemetry.model.fold import Fold
@@ -34,8 +34,16 @@ class WritingDesk:
     The `Desk` of one process and base directory.
     """
 
-    def __init__(self, recorder: Recorder, db_path: Path, journal: Journal) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        db_path: Path,
+        journal: Journal,
+        time_left_s: Callable[[], Optional[float]],
+    ) -> None:
         self._recorder = recorder
+        #: How long the process still waits for its sinks; None while it is not ending.
+        self.time_left_s = time_left_s
         self._handle = Handle(db_path, lambda: connect_read_only(db_path))
         self._journal = journal
 
@@ -55,6 +63,12 @@ class WritingDesk:
         if not fold.event_id and not fold.deleted:
             self._search(event_id, fold)
         return fold
+
+    def sizes(self) -> Mapping[str, int]:
+        """
+        Return how long each segment of the journal is now.
+        """
+        return {segment.id: segment.size for segment in self._journal.segments()}
 
     def _stored(self, event_id: str) -> Fold:
         # A fork waits for as long as the connection is open.

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.codec import decode_lines
-from telemetry.model.errors import CursorMovedError, PausedSinkError, TransientSinkError
+from telemetry.model.errors import (
+    CursorMovedError,
+    OutOfTimeError,
+    PausedSinkError,
+    TransientSinkError,
+)
 from telemetry.runtime.boundary import Boundary
 from telemetry.runtime.cursors import NOWHERE, CursorStore, FileCursors, KeptCursors
 from telemetry.runtime.deadletters import DeadLetters, describe
@@ -259,7 +264,10 @@ class Follower:
             self.state = State.PAUSED
             self.requests.refuse()
         except TransientSinkError as error:
-            self._begin_outage(describe(error), error.retry_after_s)
+            if self._is_stopping and isinstance(error, OutOfTimeError):
+                self._position.forget()
+            else:
+                self._begin_outage(describe(error), error.retry_after_s)
         except ForkedError:
             raise
         except BaseException as error:

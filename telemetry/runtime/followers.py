@@ -109,6 +109,7 @@ class Followers:
         self._followers = tuple(Follower(sink, journal, config, shared) for sink in sinks)
         self._has_exit_hook = False
         self._is_exiting = False
+        self._closes_at: Optional[float] = None
         self._begin()
         on_fork_in_child(self.after_fork)
 
@@ -201,7 +202,7 @@ class Followers:
             Whether every sink has everything.
         """
         self._check_pid()
-        deadline = time.monotonic() + timeout_s
+        deadline = self._closes_at = time.monotonic() + timeout_s
         has_records = self.bell.is_rung or bool(self.emergency)
         watcher, self._watcher = self._watcher, None
         self.bell.mute()
@@ -214,6 +215,7 @@ class Followers:
             return self._leave(deadline)
         finally:
             if not self._is_exiting:
+                self._closes_at = None
                 self._begin()
 
     def exit(self) -> None:
@@ -223,6 +225,12 @@ class Followers:
         self._check_pid()
         self._is_exiting = True
         self.close(self._config.exit_timeout_s)
+
+    def time_left_s(self) -> Optional[float]:
+        """
+        Return how long a `close` that is under way still waits; None where none is.
+        """
+        return None if self._closes_at is None else max(0.0, self._closes_at - time.monotonic())
 
     @property
     def is_leading(self) -> bool:

@@ -83,7 +83,10 @@ class Runtime:
         self.recorder = Recorder(self.emitter, encoder, _origin(self.config))
         self.liveness = Liveness(self.config, self.runs, self.emitter, self.recorder)
         self._lookup = Lookup(self.config.db_path, self.journal)
-        attach(self.sinks, WritingDesk(self.recorder, self.config.db_path, self.journal))
+        desk = WritingDesk(
+            self.recorder, self.config.db_path, self.journal, self.followers.time_left_s
+        )
+        attach(self.sinks, desk)
         #: The run and the trace that a parent process handed down; empty for none.
         self.run_id, self.trace_id = _parent_of(os.environ)
         on_fork_in_child(self.after_fork)

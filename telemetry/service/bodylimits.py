@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn, Optional
 
 from telemetry.service.inflating import INFLATERS, PackedBodyError
-from telemetry.service.problems import Problem, unavailable
+from telemetry.service.problems import Problem, shown, unavailable
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -52,11 +52,13 @@ def check_media_type(content_type: Optional[bytes]) -> None:
     if content_type is None or content_type == b"application/json":
         return
     if len(content_type) > MAX_MEDIA_TYPE_BYTES or not _MEDIA_TYPE.fullmatch(content_type.strip()):
+        got = shown(content_type.decode("latin-1"))
         raise Problem(
             "media-type",
             415,
             "The body has a type that is not taken",
-            "the Content-Type must be application/json or application/x-ndjson, in UTF-8",
+            "the Content-Type must be application/json or application/x-ndjson, in UTF-8"
+            f" (got {got}); send the header Content-Type: application/json",
             headers={"Accept-Post": "application/json, application/x-ndjson"},
         )
 

@@ -8,7 +8,8 @@ between leaves the answer to one run open and to no other. The last line about a
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Optional
 
 import attrs
 import msgspec
@@ -44,6 +45,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str = ""
     #: Whether its end was not its own: inferred, or set by a person.
     is_guess: bool = False
+    #: How long the last request took, at least 1; 0 where a process ended before it was over.
+    took_ms: int = 0
 
 
 @attrs.frozen
@@ -94,6 +97,21 @@ class Attempts:
         Return how far a run has come.
         """
         return self._known.get(event_id) or Attempt(event_id)
+
+    def last(self) -> Optional[Attempt]:
+        """
+        Return what was written last; None where nothing was.
+        """
+        return next(reversed(self._known.values()), None)
+
+    def age_s(self) -> float:
+        """
+        Return how long ago something was written.
+        """
+        try:
+            return time.time() - self.path.stat().st_mtime
+        except OSError:
+            return 0.0
 
     def all(self) -> Mapping[str, Attempt]:
         """

@@ -37,8 +37,12 @@ _OPEN_SQL = (
 )
 _UNPOSTED = "WHERE api_posted = 0 AND status <> 'running'"
 _UNPOSTED_SQL = (
-    f"{_RUNS} {_UNPOSTED} AND coalesce(end_time, updated_at, '') >= :since"
+    f"{_RUNS} {_UNPOSTED} AND event_id > :after AND coalesce(end_time, updated_at, '') >= :since"
     " AND coalesce(end_time, updated_at, '') < :until ORDER BY event_id LIMIT :limit"
+)
+_UNPOSTED_COUNT_SQL = (
+    f"SELECT count(*) AS runs FROM agent_runs {_UNPOSTED}"
+    " AND coalesce(end_time, updated_at, '') >= ? AND coalesce(end_time, updated_at, '') < ?"
 )
 #: After every time there is.
 _NEVER = "~"
@@ -206,7 +210,7 @@ class Reader:
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
 
     def unposted(
-        self, *, limit: int = DEFAULT_LIMIT, since: str = "", until: str = _NEVER
+        self, *, limit: int = DEFAULT_LIMIT, since: str = "", until: str = _NEVER, after: str = ""
     ) -> list[Row]:
         """
         Return the finished runs that no webhook has taken, oldest first.
@@ -214,15 +218,16 @@ class Reader:
         Args:
             since: Only those that ended then or later.
             until: Only those that ended before.
+            after: Only those with a larger key.
         """
-        return self._all(_UNPOSTED_SQL, {"limit": limit, "since": since, "until": until})
+        values = {"limit": limit, "since": since, "until": until, "after": after}
+        return self._all(_UNPOSTED_SQL, values)
 
-    def unposted_count(self, *, until: str) -> int:
+    def unposted_count(self, *, since: str, until: str) -> int:
         """
-        Return how many finished runs that no webhook has taken ended before a time.
+        Return how many finished runs that no webhook has taken ended in a stretch of time.
         """
-        sql = f"SELECT count(*) AS runs FROM agent_runs {_UNPOSTED} AND end_time < ?"
-        found = self._one(sql, [until])
+        found = self._one(_UNPOSTED_COUNT_SQL, [since, until])
         return int(found["runs"]) if found else 0
 
     def stats(self) -> dict[str, Any]:

@@ -4,7 +4,10 @@ Each finished run, posted once as one JSON object to any webhook.
 Delivery is at least once. A run is posted again only where a process was killed, or a connection
 broke, between the server's taking it and our knowing: then the one run in flight, under the same
 ``Idempotency-Key``, its ``event_id``. What has become of each run is written down before and after
-each request (`telemetry.storage.attempts`), and in the journal as the run's ``posted`` record.
+each request (`telemetry.storage.attempts`), and in the journal as the run's ``posted`` record. A
+process that ends begins no request that would probably be cut off (`telemetry_plugins.http.haste`).
+
+What the journal had before there was an address is not posted (`telemetry.storage.beginning`).
 
 An end that was inferred is posted like any other. If the agent's own end comes after it with
 another status, the run is posted once more, under the key ``<event_id>.<status>``; with the same
@@ -21,12 +24,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from telemetry.model.errors import PausedSinkError, PermanentSinkError
+from telemetry.model.errors import OutOfTimeError, PausedSinkError, PermanentSinkError, SinkError
 from telemetry.model.records import Change
 from telemetry.model.values import time_text
 from telemetry.storage.attempts import Attempt, Attempts
+from telemetry.storage.beginning import ALL, Beginning, begin_now
 from telemetry_plugins.http.answers import Answer, Request, Verdict
 from telemetry_plugins.http.finished import Finish, Runs, body_of, complete, is_postable
+from telemetry_plugins.http.haste import Stopwatch, expected_s
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +64,10 @@ class PostsSink:
     def __init__(self, url: str, token: Secret, state_dir: Path, *, timeout_s: float) -> None:
         self._url = url
         self._token = token
+        self._state_dir = state_dir
         self._timeout_s = timeout_s
         self._wire: Optional[Wire] = None
+        self._beginning: Beginning = ALL
         self._desk: Optional[Desk] = None
         self._attempts = Attempts(state_dir, self.name)
         self._runs = Runs()
@@ -73,8 +80,14 @@ class PostsSink:
     def attach(self, desk: Desk) -> None:
         """
         Take what the process offers: a say in the journal, and a memory of runs.
+
+        The first time ever, what the journal has by now is passed over.
+
+        Raises:
+            OSError: That cannot be written down; this process posts what it finds.
         """
         self._desk = desk
+        self._beginning = begin_now(self._state_dir, self.name, desk.sizes())
 
     def write(self, batch: Sequence[Record], cursor: Cursor, /) -> None:
         """
@@ -84,10 +97,17 @@ class PostsSink:
             TransientSinkError: The server cannot be reached, or cannot take runs now.
             PermanentSinkError: It refused some of them; it has the others.
             PausedSinkError: It does not let this process in, or has another address.
+            OutOfTimeError: The process ends, and leaves them to the next one.
             OSError: What becomes of the runs cannot be written down, so nothing is sent.
         """
+        old_bytes = self._beginning.segments.get(cursor.segment, 0)
+        if cursor.segment and cursor.offset <= old_bytes:
+            return
         self._runs.expect(cursor)
         finished = self._runs.take(batch)
+        if cursor.segment and cursor.start < old_bytes:
+            # Some of it was there before, and only the time says which.
+            finished = [one for one in finished if one.record.timestamp >= self._beginning.since]
         if finished:
             self._attempts.refresh()
             self._attempts.shorten([finish.record.event_id for finish in finished])
@@ -153,18 +173,37 @@ class PostsSink:
         return attempt.is_guess and not finish.is_guess and attempt.status != row["status"]
 
     def _post(self, attempt: Attempt, finish: Finish, row: dict[str, Any]) -> None:
+        self._check_time()
         wire = self._open()
         key = f"{attempt.event_id}.{row['status']}" if attempt.posted_at else attempt.event_id
-        attempt = msgspec.structs.replace(attempt, count=attempt.count + 1)
+        attempt = msgspec.structs.replace(attempt, count=attempt.count + 1, took_ms=0)
         self._attempts.put(attempt)
         headers = {"Content-Type": "application/json", "Idempotency-Key": quote(key, safe="")}
         request = Request(body=body_of(row), headers=headers, wanted_bytes=WANTED_BYTES)
-        answer = wire.exchange(request)
+        watch = Stopwatch()
+        try:
+            answer = wire.exchange(request)
+        except SinkError:
+            self._attempts.put(msgspec.structs.replace(attempt, took_ms=watch.ms()))
+            raise
+        attempt = msgspec.structs.replace(attempt, took_ms=watch.ms())
         if answer.verdict is Verdict.DONE or answer.status in STORED_ELSEWHERE:
             wire.patience.reset()
             self._note(attempt, finish, row)
         else:
+            self._attempts.put(attempt)
             self._judge(wire, answer, finish)
+
+    def _check_time(self) -> None:
+        """
+        Begin nothing that the end of the process would cut off.
+
+        Raises:
+            OutOfTimeError: It would, as far as can be known.
+        """
+        left_s = None if self._desk is None else self._desk.time_left_s()
+        if left_s is not None and left_s < expected_s(self._attempts, self._timeout_s):
+            raise OutOfTimeError("the process ends before the next run could be posted")
 
     def _note(self, attempt: Attempt, finish: Finish, row: dict[str, Any]) -> None:
         """
@@ -176,6 +215,7 @@ class PostsSink:
             posted_at=time_text(datetime.now(timezone.utc)),
             status=row["status"],
             is_guess=finish.is_guess,
+            took_ms=attempt.took_ms,
         )
         self._posted[attempt.event_id] = attempt
         while len(self._posted) > MAX_REMEMBERED:

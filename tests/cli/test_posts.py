@@ -78,6 +78,7 @@ def test_nothing_is_unsent_where_nothing_is_posted(telemetry):
     assert "METRICS_API_URL is not set" in done.stderr
     assert answer(telemetry.ask("posts", "list", "--json"), 0) == {
         "posting": False,
+        "passed_over": 0,
         "waiting": [],
         "failed": [],
     }
@@ -252,3 +253,36 @@ def test_what_only_waits_may_have_to_wait_on(telemetry, begin, server):
     done = telemetry.ask("posts", "retry", first["run_id"], "--timeout", "0.1", **env)
 
     assert (done.returncode, "tried again by whoever records" in done.stderr) == (4, True)
+
+
+def test_an_address_that_is_set_later_hears_of_later_runs(telemetry, record, server):
+    """
+    What ended before is passed over and counted, and sent when somebody asks for it: each once.
+    """
+    record()
+    env = {"METRICS_API_URL": server.url}
+    record(**env)
+    later = server.kept()
+    found = answer(telemetry.ask("posts", "list", "--json", **env), 0)
+    assert (len(later), found["passed_over"], found["waiting"]) == (3, 3, [])
+    told = telemetry.ask("posts", "list", **env)
+    assert "3 runs ended before posting began" in told.stdout + told.stderr
+    assert (
+        "3 would be sent"
+        in telemetry.ask("posts", "retry", "--since", "1d", "--dry-run", **env).stdout
+    )
+
+    server.will({"do": "answer"}, REFUSE)
+    assert answer(telemetry.ask("posts", "retry", "--since", "1d", "--json", **env), 1) == {
+        "delivered": 2,
+        "refused": 1,
+        "complete": True,
+        "problem": None,
+    }
+    assert answer(telemetry.ask("posts", "retry", "--all", "--json", **env), 0)["delivered"] == 1
+
+    kept = server.kept()
+    assert len(kept) == len(set(kept)) == 6
+    assert answer(telemetry.ask("posts", "list", "--json", **env), 0)["passed_over"] == 0
+    assert telemetry.ask("posts", "retry", "--since", "1d").returncode == 2
+    assert telemetry.ask("posts", "retry", "--since", "1d", "--all", **env).returncode == 2

@@ -19,7 +19,12 @@ import telemetry
 from telemetry.client import TelemetryClient
 from telemetry.config import Secret
 from telemetry.model.codec import decode_line, encode_line
-from telemetry.model.errors import PausedSinkError, PermanentSinkError, TransientSinkError
+from telemetry.model.errors import (
+    OutOfTimeError,
+    PausedSinkError,
+    PermanentSinkError,
+    TransientSinkError,
+)
 from telemetry.model.fold import Fold
 from telemetry.model.run import COLUMNS, Group
 from telemetry.runtime.deadletters import read_dead_letters
@@ -121,12 +126,20 @@ class Desk:
     def __init__(self):
         self.recorded = []
         self.known = {}
+        self.left_s = None
+        self.journal = {}
 
     def record(self, change, event_id, run_id, fields):
         self.recorded.append((change.value, event_id, run_id, dict(fields)))
 
     def recall(self, event_id):
         return self.known.get(event_id) or Fold()
+
+    def sizes(self):
+        return self.journal
+
+    def time_left_s(self):
+        return self.left_s
 
 
 @pytest.fixture
@@ -585,6 +598,7 @@ def test_an_agent_killed_in_mid_post_repeats_that_run_only(server, make_config):
     config = make_config()
     environ = {"TELEMETRY_BASE_DIR": str(config.base_dir), "METRICS_API_URL": server.url}
     killed = agent(environ, 5, "stay")
+    assert killed.stdout.readline() == "recorded\n"
     server.wait_for(2)
     killed.kill()
     killed.communicate()
@@ -603,9 +617,10 @@ def test_two_agents_of_one_directory_post_each_run_once(server, make_config):
     """
     config = make_config()
     environ = {"TELEMETRY_BASE_DIR": str(config.base_dir), "METRICS_API_URL": server.url}
+    # Long enough for the slowest machine: an exit that is over cuts a request off.
+    environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
     for process in [agent(environ, 10) for _ in range(2)]:
         finish(process)
-    environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
     finish(agent(environ, 1))
 
     kept = server.kept()
@@ -701,7 +716,8 @@ def test_a_backlog_of_weeks_is_posted_in_order(server, make_config, noon, hurrie
     """
     Day files are read from the first on; a server that fails now and then gets each run once.
     """
-    config = make_config()
+    config = make_config(METRICS_API_URL=server.url)
+    TelemetryClient(config).close()  # there is an address before there are runs
     journal = NdjsonJournal(config.ndjson_dir)
     for number in range(60):
         second = noon + (number // 6) * 86_400
@@ -711,9 +727,126 @@ def test_a_backlog_of_weeks_is_posted_in_order(server, make_config, noon, hurrie
     journal.close()
     away = {"do": "answer", "status": 503}
     server.will(*[away if number % 7 == 3 else {"do": "answer"} for number in range(40)])
-    client = TelemetryClient(make_config(METRICS_API_URL=server.url))
+    client = TelemetryClient(config)
     assert client.catch_up(TIMEOUT_S)
     client.close()
 
     assert len(list(config.ndjson_dir.iterdir())) >= 10
     assert server.kept() == [f"e-{number}" for number in range(60)]
+
+
+def test_what_the_journal_had_before_is_passed_over(server, make_config):
+    """
+    A run that ended before there was an address is not posted; one that was open then is.
+
+    So is what arrives later of earlier times.
+    """
+    before = TelemetryClient(make_config())
+    open_run = before.start_run("agent", "job", product="p")
+    with before.track_run("agent", "job"):
+        pass
+    assert before.flush(TIMEOUT_S)
+    client = TelemetryClient(make_config(METRICS_API_URL=server.url))
+    before.end_run(open_run)
+    journal = NdjsonJournal(before.config.ndjson_dir)
+    assert journal.append(whole(1, "ended").line + b"\n", 1_795_348_800)
+    journal.close()
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    before.close()
+
+    posted = {request.json()["run_id"]: request.json() for request in server.seen()}
+    assert posted.keys() == {open_run, "run-e-1"}
+    assert posted[open_run]["product"] == "p"
+
+
+def test_a_batch_that_was_there_in_part(server, make_sink):
+    """
+    Is told apart by time; what lies before it or after it, by its place.
+    """
+    desk = Desk()
+    desk.journal = {"s": 100, "old": 50}
+    sink = make_sink(desk)
+    old, new = (
+        decode_line(
+            encode_line(
+                "run",
+                id=f"00000000000000ab-{year}",
+                timestamp=f"{year}-01-01T00:00:00.000000Z",
+                event_id=f"e-{year}",
+                run_id="run",
+                change="ended",
+                body={"agent_name": "agent", "status": "failed"},
+            )
+        )
+        for year in (2001, 2099)
+    )
+    sink.write([whole(1, "ended", event_id="e-0")], Cursor("old", 50, start=0))
+    sink.write([old, new], Cursor("s", 200, start=50))
+    sink.write([whole(3, "ended", event_id="e-3")], Cursor("s", 300, start=200))
+    sink.write([whole(4, "ended", event_id="e-4")], Cursor("fresh", 80, start=0))
+
+    assert server.kept() == ["e-2099", "e-3", "e-4"]
+
+
+def test_where_it_begins_is_written_down_once(server, make_sink, tmp_path):
+    """
+    By the first process; a directory from before this was known begins at the beginning.
+    """
+    desk = Desk()
+    desk.journal = {"s": 100}
+    make_sink(desk)
+    desk.journal = {"s": 200}
+    make_sink(desk).write([whole(1, "ended")], Cursor("s", 150, start=100))
+    assert server.kept() == ["e-1"]
+
+    (tmp_path / "state" / "posts" / "http_posts.begin.json").unlink()
+    (tmp_path / "state" / "cursors").mkdir()
+    (tmp_path / "state" / "cursors" / "http_posts.json").write_text("{}")
+    make_sink(desk).write([whole(2, "ended", event_id="e-2")], Cursor("s", 180, start=150))
+    assert server.kept() == ["e-1", "e-2"]
+
+
+def test_at_the_exit_no_request_is_begun_that_would_be_cut_off(server, make_sink, tmp_path):
+    """
+    As long as the last one took, twice; one that never ended counts as the longest there may be.
+    """
+    desk = Desk()
+    sink = make_sink(desk)
+    desk.left_s = 0.0
+    sink.write([whole(1, "ended")], NOWHERE)  # nothing is known yet
+    with pytest.raises(OutOfTimeError):
+        sink.write([whole(2, "ended", event_id="e-2")], NOWHERE)
+    attempts = Attempts(tmp_path / "state", "http_posts")
+    attempts.put(Attempt("e-9", count=1))
+    desk.left_s = 4.9
+    with pytest.raises(OutOfTimeError):
+        make_sink(desk).write([whole(2, "ended", event_id="e-2")], NOWHERE)
+    assert server.kept() == ["e-1"]
+
+    desk.left_s = 5.0
+    make_sink(desk).write([whole(2, "ended", event_id="e-2")], NOWHERE)
+    desk.left_s = 0.0
+    os.utime(attempts.path, (1, 1))  # what is known is old
+    make_sink(desk).write([whole(3, "ended", event_id="e-3")], NOWHERE)
+    assert server.kept() == ["e-1", "e-2", "e-3"]
+
+
+def test_a_slow_webhook_gets_each_run_of_short_programs_once(server, make_config):
+    """
+    Where an answer takes longer than the exit waits, only the very first request is cut off.
+    """
+    server.will({"do": "hang", "keeps": True})
+    environ = {
+        "TELEMETRY_BASE_DIR": str(make_config().base_dir),
+        "METRICS_API_URL": server.url,
+        "TELEMETRY_EXIT_TIMEOUT_S": "1",
+    }
+    for _ in range(3):
+        finish(agent(environ, 1))
+    assert len(server.kept()) <= 1
+    environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
+    finish(agent(environ, 1))
+
+    assert len(set(server.kept())) == 4
+    assert len(server.kept()) <= 5

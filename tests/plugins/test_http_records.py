@@ -378,6 +378,7 @@ def test_an_agent_killed_in_mid_post_doubles_nothing(server, make_config):
     server.will({"do": "hang", "as_records": True}, then=AS_SERVICE)
     environ = {"TELEMETRY_BASE_DIR": str(make_config().base_dir), "TELEMETRY_API_URL": server.url}
     killed = agent(environ, 3, "stay")
+    assert killed.stdout.readline() == "recorded\n"
     server.wait_for(1)
     killed.kill()
     killed.communicate()

@@ -11,7 +11,7 @@ import pytest
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
 from telemetry.hookspecs import hookimpl
-from telemetry.model.errors import PausedSinkError, PermanentSinkError
+from telemetry.model.errors import OutOfTimeError, PausedSinkError, PermanentSinkError
 from telemetry.model.records import Change
 from telemetry.runtime import desk
 from telemetry.runtime.deadletters import read_dead_letters
@@ -209,6 +209,45 @@ def test_a_sink_may_let_a_burst_go_on(make_client):
     assert len(sink.records) >= len(other.records) >= 4
 
 
+class Leaver(Sayer):
+    """
+    Leaves to the next process what comes at the exit; nothing else wakes it a second time.
+    """
+
+    linger_s = 3600.0
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.left_s = []
+
+    def write(self, batch, cursor, /):
+        self.left_s.append(self.desk.time_left_s())
+        if self.left_s[-1] is not None:
+            raise OutOfTimeError("it would take too long")
+        super().write(batch, cursor)
+
+
+def test_what_is_left_for_want_of_time_is_no_outage(make_client, capsys):
+    """
+    A sink learns how long the process waits for it; the one that leaves the rest is not told of.
+    """
+    sink = Leaver("leaver")
+    client = make_client(sink)
+    assert sink.desk.sizes() == {}
+    with client.track_run("agent", "job"):
+        pass
+    assert client.flush(TIMEOUT_S)
+    assert min(sink.desk.sizes().values()) > 0
+    assert set(sink.left_s) == {None}
+    with client.track_run("agent", "job"):
+        pass
+
+    assert not client._runtime.close(TIMEOUT_S)
+    assert 0 < sink.left_s[-1] <= TIMEOUT_S
+    assert sink.desk.time_left_s() is None
+    assert "leaver" not in capsys.readouterr().err
+
+
 class Unreadable:
     """
     A journal whose files cannot be listed.
@@ -222,7 +261,8 @@ def test_what_cannot_be_read_is_not_known(tmp_path, make_client, monkeypatch):
     """
     Nor what is not found in time; nothing is raised.
     """
-    assert WritingDesk(None, tmp_path / "none.sqlite", Unreadable()).recall("e").event_id == ""
+    empty = WritingDesk(None, tmp_path / "none.sqlite", Unreadable(), lambda: None)
+    assert empty.recall("e").event_id == ""
 
     sink = Sayer("sayer")
     client = make_client(sink, plugins_disabled=("sqlite",))

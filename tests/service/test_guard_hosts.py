@@ -336,6 +336,20 @@ def test_only_json_is_taken(make_guard, content_type, status):
     assert ask(make_guard(), "GET", "/api/v1/runs", **headers).status == 200
 
 
+def test_a_type_that_is_not_taken_is_named_beside_the_one_to_send(make_guard):
+    """
+    What curl sends with -d is a form; the answer says so, and which header mends it.
+    """
+    for sent, shown in (
+        ("application/x-www-form-urlencoded", "'application/x-www-form-urlencoded'"),
+        ("x" * 300, "x…)"),
+    ):
+        answer = ask(make_guard(), "POST", "/api/v1/runs", content_type=sent, content_length="0")
+        detail = answer.json()["detail"]
+        assert shown in detail
+        assert detail.endswith("send the header Content-Type: application/json")
+
+
 def test_two_content_types_are_none(make_guard):
     """
     A second Content-Type is not overlooked.
