@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from telemetry.cli.exits import Exit
 from telemetry.cli.text import visible
 from telemetry.health import Outcome, worst_of
-from telemetry.health.words import several
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from pathlib import Path

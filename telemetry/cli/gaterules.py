@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
-from telemetry.cli.times import WAYS_TO_SAY_IT, parse_when
+from telemetry.cli.times import WAYS_TO_SAY_IT, parse_span, parse_when
 from telemetry.config.tomlfiles import read_toml
 from telemetry.model.errors import UsageError
 from telemetry.storage.gates import Gate
@@ -26,7 +26,6 @@ _COMPARING = ("max_slowdown", "max_failure_increase")
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(%|ms|s|m|h|d)?")
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_WINDOW = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
 
 
 def _share(value: Any) -> float:
@@ -82,11 +81,10 @@ def _hash(value: Any) -> str:
 
 
 def _span(value: Any) -> timedelta:
-    match = _WINDOW.fullmatch(str(value).strip())
-    if match is None:
-        raise ValueError("must be a length of time such as 7d")
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    return timedelta(**{units[match[2].lower()]: float(match[1])})
+    try:
+        return parse_span(str(value))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a length of time such as 7d") from None
 
 
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {

@@ -40,7 +40,7 @@ def _limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _shown(default: Optional[float], kind: str) -> str:
-    from telemetry.health.words import in_bytes, span
+    from telemetry.model.words import in_bytes, span
 
     if default is None:
         return "off"

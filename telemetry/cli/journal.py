@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from zlib import crc32
 
 from telemetry.sinks import Cursor
+from telemetry.storage.segments import FINGERPRINT_BYTES
 
 if TYPE_CHECKING:
     from telemetry.model.records import Record
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 READ_BYTES = 1 << 20
 #: How far before its end a file is first looked at.
 FIRST_STEP_BYTES = 64 << 10
-_FINGERPRINT_BYTES = 256
 
 Wanted = Callable[["Record"], bool]
 
@@ -87,7 +87,7 @@ def _near_end(segment: Segment, step: int) -> Optional[Cursor]:
             file.seek(segment.size - step - 1)
             file.readline()
             offset = file.tell()
-            start = max(0, offset - _FINGERPRINT_BYTES)
+            start = max(0, offset - FINGERPRINT_BYTES)
             file.seek(start)
             return Cursor(segment.id, offset, crc32(file.read(offset - start)))
     except OSError:

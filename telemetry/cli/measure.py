@@ -151,7 +151,7 @@ def _row(name: str, one: Latency) -> list[Cell]:
 
 
 def _figures(measured: Measured) -> list[str]:
-    from telemetry.health.words import in_bytes, several
+    from telemetry.model.words import in_bytes, several
 
     speed = (
         f"{several(measured.run_count, 'run')}: {measured.writes_per_s:,.0f} writes a second,"

@@ -17,7 +17,7 @@ from telemetry.cli.exits import Exit
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.sizes import in_bytes
 from telemetry.cli.text import visible
-from telemetry.health.words import several
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

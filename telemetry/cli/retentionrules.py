@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
+from telemetry.cli.times import parse_span
 from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
 from telemetry.storage.expiry import Rules
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 TABLE = "retention"
 DEFAULT_KEEP_DAYS = 7.0
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -46,13 +45,10 @@ def span(value: Any) -> timedelta:
     Raises:
         ValueError: It is none.
     """
-    match = _SPAN.fullmatch(str(value).strip())
     try:
-        if match is not None:
-            return timedelta(seconds=float(match[1]) * _UNITS_S[match[2].lower()])
-    except OverflowError:
-        pass
-    raise ValueError("must be a length of time such as 90d or 12w")
+        return parse_span(str(value))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a length of time such as 90d or 12w") from None
 
 
 def size(value: Any) -> int:

@@ -4,6 +4,6 @@ Sizes, as people read them.
 
 from __future__ import annotations
 
-from telemetry.health.words import in_bytes
+from telemetry.model.words import in_bytes
 
 __all__ = ["in_bytes"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-_AGO = r"(\d+(?:\.\d+)?)\s*([smhdwSMHDW])"
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # Python 3.9 reads neither "Z" nor any number of decimals.
 _FRACTION = r"\.(\d+)"
@@ -32,10 +32,9 @@ def parse_when(text: str, now: datetime) -> datetime:
         ValueError: It is none of the forms, or lies outside the calendar.
     """
     text = text.strip()
-    ago = re.fullmatch(_AGO, text)
     try:
-        if ago:
-            return now - timedelta(seconds=float(ago[1]) * _SECONDS[ago[2].lower()])
+        if _SPAN.fullmatch(text):
+            return now - parse_span(text)
         if text.lower() == "now":
             return now
         if text.lower() in _DAYS:
@@ -43,6 +42,20 @@ def parse_when(text: str, now: datetime) -> datetime:
         return _from_iso(text, now)
     except OverflowError as error:
         raise ValueError(f"{text!r} lies outside the calendar") from error
+
+
+def parse_span(text: str) -> timedelta:
+    """
+    Return the length of time that a text means: 90s, 45m, 2h, 3d or 1w.
+
+    Raises:
+        ValueError: It is none.
+        OverflowError: It is longer than any calendar.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no length of time")
+    return timedelta(seconds=float(match[1]) * _SECONDS[match[2].lower()])
 
 
 def _midnight(now: datetime) -> datetime:

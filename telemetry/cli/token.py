@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Optional
 
 import click
@@ -13,7 +13,7 @@ import click
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
-from telemetry.cli.times import clock, parse_when
+from telemetry.cli.times import clock, parse_span, parse_when
 
 if TYPE_CHECKING:
     from telemetry.service.tokenfile import TokenFile
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 #: `telemetry.service.tokens.Scope` has the same words; a test compares them.
 SCOPES = ("ingest", "read", "edit", "admin")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _COLUMNS = (
     TableColumn(title="ID", style="name"),
     TableColumn(title="NAME", least=12, leaves=4),
@@ -39,9 +38,8 @@ def _expiry(ctx: click.Context, param: click.Parameter, value: Optional[str]) ->
         return None
     now = datetime.now(timezone.utc)
     try:
-        ahead = re.fullmatch(r"(\d+)([smhdw])", value.lower())
-        if ahead:
-            moment = now + timedelta(seconds=int(ahead[1]) * _SECONDS[ahead[2]])
+        if re.fullmatch(r"\d+[smhdw]", value.lower()):
+            moment = now + parse_span(value)
         else:
             moment = parse_when(value, now.astimezone()).astimezone(timezone.utc)
     except (ValueError, OverflowError, OSError):

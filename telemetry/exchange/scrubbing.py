@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from telemetry.model.codec import encode_line
+from telemetry.model.codec import encode_again
 from telemetry.model.records import RecordType
 from telemetry.model.run import COLUMNS, Kind
 
@@ -31,13 +31,16 @@ def scrubbed_line(record: Record, encoder: PayloadEncoder) -> bytes:
         cleaned = encoder.clean(value)
         if cleaned == value:
             return record.line + b"\n"
-        return _encoded(record, {}, encoder.encode(value))
+        return encode_again(record, payload=encoder.encode(value))
     fields = record.fields()
     clean = {
         name: value if _is_safe(name, value) else _cleaned(name, value, encoder)
         for name, value in fields.items()
     }
-    return record.line + b"\n" if clean == fields else _encoded(record, clean, None)
+    if clean == fields:
+        return record.line + b"\n"
+    body = {name: value for name, value in clean.items() if name not in _KEYS}
+    return encode_again(record, body=body)
 
 
 def _is_safe(name: str, value: Any) -> bool:
@@ -53,18 +56,3 @@ def _cleaned(name: str, value: Any, encoder: PayloadEncoder) -> Any:
         return encoder.clean(value)
     cleaned = encoder.clean({name: value})
     return cleaned.get(name) if isinstance(cleaned, dict) else cleaned
-
-
-def _encoded(record: Record, fields: dict[str, Any], payload: bytes | None) -> bytes:
-    body = {name: value for name, value in fields.items() if name not in _KEYS}
-    return encode_line(
-        record.record_type,
-        id=record.id,
-        timestamp=record.timestamp,
-        event_id=record.event_id,
-        run_id=record.run_id,
-        change=record.change,
-        event_type=record.event_type,
-        body=body,
-        payload=payload,
-    )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Optional
 
 from telemetry.health.results import Check, Outcome, Result, graded
 from telemetry.health.times import moment
-from telemetry.health.words import several, span
 from telemetry.model.run import Status
 from telemetry.model.values import time_text
+from telemetry.model.words import several, span
 from telemetry.runtime.staleness import Examiner, Finding
 from telemetry.storage.reader import Reader
 

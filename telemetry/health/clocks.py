@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Optional
 
 from telemetry.health.results import Check, Detail, Outcome, Result
 from telemetry.health.times import moment
-from telemetry.health.words import several, span
+from telemetry.model.words import several, span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def journal(scene: Scene) -> Iterator[Result]:
     """
     if not scene.config.ndjson_dir.is_dir():
         return  # said of the directories
-    from telemetry.health.words import in_bytes
+    from telemetry.model.words import in_bytes
 
     segments = scene.segments
     size = sum(segment.size for segment in segments)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Outcome, Result, graded
-from telemetry.health.words import in_bytes
 from telemetry.model.errors import TransientSinkError
+from telemetry.model.words import in_bytes
 from telemetry.storage.ddl import DATABASE_VERSION, INDEX_NAMES
 from telemetry.storage.sqlite import MalformedDatabaseError, user_version, wal_bytes
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Optional
 
 from telemetry.health.results import Check, Outcome, Result, graded
 from telemetry.health.times import moment
-from telemetry.health.words import in_bytes, several, span
 from telemetry.model.errors import TelemetryError
+from telemetry.model.words import in_bytes, several, span
 from telemetry.runtime.cursors import FileCursors
 from telemetry.runtime.deadletters import count_dead_letters, dead_letters_path
 from telemetry.runtime.position import deliverable

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Detail, Outcome, Result
-from telemetry.health.words import several, span
+from telemetry.model.words import several, span
 from telemetry.runtime.leadership import LEASE_S
 from telemetry.runtime.liveness import LOCK_NAME
 from telemetry.runtime.locks import holders

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.config import listing
 from telemetry.health.results import Check, Detail, Outcome, Result
-from telemetry.health.words import several
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.health.scene import Scene

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry.health.results import Check, Detail, Outcome, Result
-from telemetry.health.words import several
+from telemetry.model.words import several
+from telemetry.storage.appendfile import DIRECTORY_MODE
 from telemetry.storage.filesystems import file_system, is_local
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.health.scene import Scene
 
-DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+FILE_MODE = 0o600
 #: What anybody but the owner may do.
 _OTHERS = 0o077
 #: Files looked at in one directory; a base directory may have been in use for years.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Outcome, Result, graded
-from telemetry.health.words import in_bytes
+from telemetry.model.words import in_bytes
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig

@@ -105,6 +105,31 @@ def encode_line(  # noqa: PLR0913 (one parameter for each key of the envelope)
     return seal(MARKER + escape_marker(joined[len(MARKER) :]))
 
 
+def encode_again(
+    record: Record,
+    *,
+    body: Optional[Mapping[str, Any]] = None,
+    payload: Optional[bytes] = None,
+) -> bytes:
+    """
+    Encode a record with other content; whoever has it under its id has it already.
+
+    Raises:
+        CodecError: The body holds what JSON cannot.
+    """
+    return encode_line(
+        record.record_type,
+        id=record.id,
+        timestamp=record.timestamp,
+        event_id=record.event_id,
+        run_id=record.run_id,
+        change=record.change,
+        event_type=record.event_type,
+        body=body,
+        payload=payload,
+    )
+
+
 def decode_line(line: bytes) -> Record:
     """
     Decode one line, with or without its newline.

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.runtime.notices import notice
+from telemetry.storage.appendfile import DIRECTORY_MODE
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
-
-#: Directories of the library's own are for their owner alone.
-DIRECTORY_MODE = 0o700
 
 
 def usable(config: TelemetryConfig) -> TelemetryConfig:

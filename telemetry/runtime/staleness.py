@@ -18,6 +18,7 @@ import attrs
 from telemetry.model.records import Change
 from telemetry.model.run import COLUMNS, Status
 from telemetry.model.values import cut, time_text
+from telemetry.model.words import span
 from telemetry.runtime.liveness import LOCK_NAME, lock_offset
 from telemetry.runtime.locks import locked_by_another
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from telemetry.runtime.recorder import Recorder
 
 _MAX_SUMMARY_CHARS = COLUMNS["error_summary"].max_length or 500
-_SPANS = ((172_800.0, 86_400.0, "days"), (7200.0, 3600.0, "hours"), (120.0, 60.0, "minutes"))
 
 
 class Finding(str, Enum):
@@ -84,7 +84,7 @@ class Examiner:
         finding, words = self._owner(row)
         if finding is Finding.SILENT and silent < self._older_than:
             return None
-        evidence = f"{words}; it was last heard of {_span(silent)} ago"
+        evidence = f"{words}; it was last heard of {span(silent.total_seconds())} ago"
         return StaleRun(row=row, finding=finding, evidence=evidence, last_sign=last_sign)
 
     def _owner(self, row: Mapping[str, Any]) -> tuple[Finding, str]:
@@ -123,14 +123,6 @@ def close_runs(recorder: Recorder, runs: Iterable[StaleRun], status: Status) -> 
         }
         event_id, run_id = str(run.row["event_id"]), str(run.row["run_id"])
         recorder.change(Change.INFERRED, event_id, run_id, fields)
-
-
-def _span(silent: timedelta) -> str:
-    seconds = silent.total_seconds()
-    for least, divisor, unit in _SPANS:
-        if seconds >= least:
-            return f"{seconds / divisor:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _moment(text: object) -> Optional[datetime]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import msgspec
 
-from telemetry.model.codec import decode_line, decode_lines, encode_line
+from telemetry.model.codec import decode_line, decode_lines, encode_again
 from telemetry.model.errors import CodecError
 from telemetry.model.records import (
     DECODE_ERRORS,
     FORMAT_VERSION,
-    Change,
     Record,
     RecordType,
 )
@@ -25,6 +24,7 @@ from telemetry.service.operations import NDJSON, PREFIX, Operation
 from telemetry.service.problems import Problem, shown
 from telemetry.service.seen import is_id
 from telemetry.service.tokens import Scope
+from telemetry.storage.undo import EDITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,6 @@ MAX_RECORDS = 50_000
 _SEGMENT = RecordType.SEGMENT.value
 _EVENT = RecordType.EVENT.value
 _KNOWN_TYPES = frozenset(kind.value for kind in RecordType)
-_EDITS = frozenset({Change.EDITED.value, Change.DELETED.value})
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -146,7 +145,7 @@ def _refusal(record: Record, principal: Principal) -> Optional[Refusal]:
         return Refusal(record.id, "bad-type", reason)
     if not (record.event_id or record.run_id):
         return Refusal(record.id, "no-run", "event_id or run_id must name the run")
-    if record.change in _EDITS and not principal.may(Scope.EDIT.value):
+    if record.change in EDITS and not principal.may(Scope.EDIT.value):
         reason = f"a record of change {record.change} needs a token with the scope edit"
         return Refusal(record.id, "missing-scope", reason)
     return None
@@ -164,7 +163,9 @@ def _clean_line(encoder: PayloadEncoder, record: Record) -> bytes:
     # The keys only say which run it is.
     fields = {name: value for name, value in said.items() if name not in KEYS}
     clean = encoder.clean(fields)
-    return record.line if clean == fields else _rewritten(record, body=clean)
+    if clean == fields:
+        return record.line
+    return encode_again(record, body=clean if isinstance(clean, dict) else {})[:-1]
 
 
 def _clean_event(encoder: PayloadEncoder, record: Record) -> bytes:
@@ -172,25 +173,7 @@ def _clean_event(encoder: PayloadEncoder, record: Record) -> bytes:
     clean = encoder.encode(payload)
     if clean == record.payload or msgspec.json.decode(clean) == payload:
         return record.line
-    return _rewritten(record, payload=clean)
-
-
-def _rewritten(record: Record, *, body: Any = None, payload: Optional[bytes] = None) -> bytes:
-    """
-    Return another line of the same id.
-    """
-    line = encode_line(
-        record.record_type,
-        id=record.id,
-        timestamp=record.timestamp,
-        event_id=record.event_id,
-        run_id=record.run_id,
-        change=record.change,
-        event_type=record.event_type,
-        body=body if isinstance(body, dict) else {},
-        payload=payload,
-    )
-    return line[:-1]
+    return encode_again(record, payload=clean)[:-1]
 
 
 OPERATIONS = (
