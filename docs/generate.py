@@ -127,6 +127,19 @@ def exits() -> str:
     return table(("Code", "Meaning"), [(str(int(code)), words) for code, words in MEANINGS.items()])
 
 
+def layers() -> str:
+    """
+    List the packages from the top down, as import-linter is told them.
+    """
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'id = "layers".*?^layers = \[\n(.*?)^\]', project, re.DOTALL | re.MULTILINE)
+    rows = re.findall(r'"(.+)"', found[1] if found else "")
+    there = {path.stem for path in (ROOT / "telemetry").iterdir()}
+    layers = [[name for name in re.findall(r"\w+", row) if name in there] for row in rows]
+    names = [" | ".join(f"telemetry.{name}" for name in layer) for layer in layers if layer]
+    return "\n".join(["```text", *names, "```", ""])
+
+
 def operations() -> str:
     """
     Name each operation of the service, and the scope that it needs.
@@ -273,6 +286,7 @@ PIECES: Mapping[str, Callable[[], str]] = {
     "exits": exits,
     "fields": fields,
     "filters": filters,
+    "layers": layers,
     "operations": operations,
     "payloads": payloads,
     "retired": retired,

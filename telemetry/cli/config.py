@@ -16,11 +16,12 @@ from telemetry.cli.table import Cell, TableColumn, draw
 if TYPE_CHECKING:
     from telemetry.config import Line
 
+_VARIABLE = "VARIABLE"
 _COLUMNS = (
     TableColumn(title="SETTING", style="name"),
-    TableColumn(title="VALUE", least=12),
+    TableColumn(title="VALUE", least=30),
     TableColumn(title="SOURCE", least=9, leaves=2),
-    TableColumn(title="VARIABLE", least=12, leaves=1, style="faint"),
+    TableColumn(title=_VARIABLE, leaves=1, style="faint"),
 )
 
 
@@ -48,7 +49,10 @@ def command(name: Optional[str], changed: bool) -> Exit:
         problems = list(session.config.problems)
         session.screen.json({"settings": [_document(x) for x in lines], "problems": problems})
     else:
-        session.screen.lines(draw(session.screen, _COLUMNS, [_row(line) for line in lines]))
+        drawn = draw(session.screen, _COLUMNS, [_row(line) for line in lines])
+        session.screen.lines(drawn)
+        if _VARIABLE not in drawn[0]:
+            session.screen.note("a wider terminal shows the variables, too; so does --json")
     return Exit.FINDINGS if session.config.problems else Exit.FINE
 
 

@@ -205,10 +205,13 @@ def _places(session: Session, client: TelemetryClient, tree: Node) -> list[str]:
     config, screen = client.config, session.screen
     newest = max(config.ndjson_dir.glob("*.ndjson"), key=lambda path: path.stat().st_mtime)
     source = screen.style(f"({visible(config.sources.get('base_dir', 'argument'))})", "faint")
+    sizes = [_size(newest), _size(config.db_path)]
+    width = max(map(len, sizes))
+    # The sizes come first: a long path then runs over the edge at its own end.
     return [
         f"It all lies in {visible(config.base_dir)} {source}",
-        f"  journal   {visible(newest)}  {screen.style(_size(newest), 'faint')}",
-        f"  database  {visible(config.db_path)}  {screen.style(_size(config.db_path), 'faint')}",
+        f"  journal   {screen.style(sizes[0].rjust(width), 'faint')}  {visible(newest)}",
+        f"  database  {screen.style(sizes[1].rjust(width), 'faint')}  {visible(config.db_path)}",
     ]
 
 
@@ -222,12 +225,18 @@ def _next(session: Session, tree: Node) -> list[str]:
         f"show {name}{_base(session)}": "this one, with everything in it",
         f"run{_base(session)} -- {_any_command()}": "any command, as a run",
     }
-    width = max(map(len, commands))
-    lines = [screen.style("Next", "title")]
-    for words, what in commands.items():
-        shown = f"  {_program()} {words.ljust(width)}"
-        lines.append(f"{screen.style(shown, 'name')}  {screen.style(what, 'faint')}")
-    return lines
+    lines = [f"{_program()} {words}" for words in commands]
+    width = max(map(len, lines))
+    room = len("  ") + width + len("  ") + max(map(len, commands.values()))
+    beside = screen.width is None or room <= screen.width
+    shown = [screen.style("Next", "title")]
+    for line, what in zip(lines, commands.values()):
+        explained = screen.style(what, "faint")
+        if beside:
+            shown.append(f"{screen.style(f'  {line.ljust(width)}', 'name')}  {explained}")
+        else:
+            shown += [f"  {explained}", screen.style(f"    {line}", "name")]
+    return shown
 
 
 def _any_command() -> str:

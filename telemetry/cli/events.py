@@ -47,9 +47,11 @@ def command(run: str, event_type: Optional[str], limit: int) -> None:
     if session.as_json:
         session.screen.json({"run_id": row["run_id"], "events": [plain(event) for event in rows]})
         return
-    session.screen.lines(table(session, rows))
-    if not rows:
-        session.screen.note(f"run {row['run_id']} has logged no such events")
+    if rows:
+        session.screen.lines(table(session, rows))
+    else:
+        which = "events" if event_type is None else f"events of type {event_type!r}"
+        session.screen.note(f"run {row['run_id']} has logged no {which}")
 
 
 def events_of(session: Session, row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,39 +15,11 @@ from typing import Any, NoReturn, Optional
 
 import click
 
+from telemetry.cli.catalogue import COMMANDS, SECTIONS
 from telemetry.cli.exits import MEANINGS, CommandError, Exit, exit_code_of, is_expected
 from telemetry.cli.screen import OutputClosedError, Screen
 from telemetry.cli.session import Session, asks_service, shares_options
 
-#: Where each command lies, in the order of the help page.
-COMMANDS: Mapping[str, str] = {
-    "demo": "telemetry.cli.demo",
-    "run": "telemetry.cli.run",
-    "runs": "telemetry.cli.runs",
-    "show": "telemetry.cli.show",
-    "events": "telemetry.cli.events",
-    "tail": "telemetry.cli.tail",
-    "stats": "telemetry.cli.stats",
-    "query": "telemetry.cli.query",
-    "export": "telemetry.cli.export",
-    "stale": "telemetry.cli.stale",
-    "serve": "telemetry.cli.serve",
-    "import": "telemetry.cli.importing",
-    "gate": "telemetry.cli.gate",
-    "token": "telemetry.cli.token",
-    "posts": "telemetry.cli.posts",
-    "init": "telemetry.cli.init",
-    "config": "telemetry.cli.config",
-    "plugins": "telemetry.cli.plugins",
-    "health": "telemetry.cli.health",
-    "doctor": "telemetry.cli.doctor",
-    "measure": "telemetry.cli.measure",
-    "backup": "telemetry.cli.backup",
-    "check": "telemetry.cli.check",
-    "recover": "telemetry.cli.recover",
-    "retention": "telemetry.cli.retention",
-    "completion": "telemetry.cli.completion",
-}
 #: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.
 CLOSED_PIPE = 141
 
@@ -67,9 +39,9 @@ class Commands(click.Group):
         """
         Return a command; a plugin cannot take a bundled one's name.
         """
-        place = COMMANDS.get(cmd_name)
-        if place is not None:
-            module = importlib.import_module(place)
+        entry = COMMANDS.get(cmd_name)
+        if entry is not None:
+            module = importlib.import_module(entry.place)
             command: click.Command = module.command
             return command
         return _plugin_commands(ctx).get(cmd_name)
@@ -87,6 +59,26 @@ class Commands(click.Group):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """
+        Write the commands by what they are for, those of plugins last.
+        """
+        width = max(map(len, self.list_commands(ctx)))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), entry.summary) for name, entry in commands.items()]
+                )
+        added = {n: c for n, c in _plugin_commands(ctx).items() if n not in COMMANDS}
+        if added:
+            with formatter.section("From plugins"):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), added[name].get_short_help_str())
+                        for name in sorted(added)
+                    ]
+                )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """

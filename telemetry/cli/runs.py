@@ -22,14 +22,14 @@ DEFAULT_LIMIT = 20
 COLUMNS = (
     TableColumn(title="RUN", style="name"),
     TableColumn(title="STATUS"),
-    TableColumn(title="AGENT", least=10),
-    TableColumn(title="JOB", least=8, leaves=3),
-    TableColumn(title="ITEM", least=6, leaves=2),
+    TableColumn(title="AGENT", least=16),
+    TableColumn(title="JOB", least=14, leaves=3),
+    TableColumn(title="ITEM", least=10, leaves=2),
     TableColumn(title="STARTED", leaves=5),
     TableColumn(title="TOOK", right=True),
     TableColumn(title="ITEMS", right=True, leaves=6),
     TableColumn(title="FAILED", right=True, style="bad", leaves=7),
-    TableColumn(title="ERROR", least=12, leaves=1, style="faint"),
+    TableColumn(title="ERROR", least=20, leaves=1, style="faint"),
 )
 
 

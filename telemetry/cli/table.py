@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from telemetry.cli.screen import Screen
 
 GAP = "  "
+#: What a column that may be cut keeps on the narrowest of terminals.
+_BARELY = 4
 
 
 class Cell:
@@ -37,7 +39,7 @@ class TableColumn(NamedTuple):
 
     title: str
     right: bool = False
-    #: Smallest width it may be cut to; None for never.
+    #: Width that it should keep; None where it must not be cut.
     least: Optional[int] = None
     #: Order in which columns leave a narrow terminal, lowest first; None to stay.
     leaves: Optional[int] = None
@@ -80,20 +82,29 @@ def _line(
 def _fit(columns: Sequence[TableColumn], widths: dict[int, int], available: int) -> dict[int, int]:
     """
     Return widths that fit: columns left out by rank, then flexible ones cut, the widest first.
+
+    Where not even that is enough, flexible columns are cut below their least.
     """
     widths = dict(widths)
     for i in _leaving(columns, widths):
         if _narrowest(columns, widths) <= available:
             break
         del widths[i]
-    excess = _total(widths) - available
-    while excess > 0:
-        flexible = [i for i, width in widths.items() if width > (columns[i].least or width)]
+    least = {i: columns[i].least or width for i, width in widths.items()}
+    barely = {i: min(least[i], _BARELY) if columns[i].least else least[i] for i in widths}
+    return _cut(_cut(widths, least, available), barely, available)
+
+
+def _cut(widths: dict[int, int], least: dict[int, int], available: int) -> dict[int, int]:
+    """
+    Return widths cut, the widest first, until they fit or are at their least.
+    """
+    widths = dict(widths)
+    for _ in range(_total(widths) - available):
+        flexible = [i for i, width in widths.items() if width > least[i]]
         if not flexible:
             break
-        widest = max(flexible, key=lambda i: widths[i])
-        widths[widest] -= 1
-        excess -= 1
+        widths[max(flexible, key=widths.__getitem__)] -= 1
     return widths
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.cli.main import COMMANDS
+from telemetry.cli.catalogue import COMMANDS
 
 HOSTILE = "evil\x1b[31m\x1b]0;title\x07\u202e\x9bname"
 TIMEOUT_S = 60
@@ -37,6 +37,20 @@ def test_help_names_every_command_and_exit_code(telemetry):
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
     assert "130  interrupted" in done.stdout
     assert not telemetry.base.exists()
+
+
+def test_the_help_page_fits_a_terminal(telemetry):
+    """
+    Each command has its line, whole and at most 80 columns wide.
+    """
+    lines = telemetry("--help").stdout.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.endswith("...") and "ARGS" not in line] == []
+    assert all(
+        any(line.split() == [name, *entry.summary.split()] for line in lines)
+        for name, entry in COMMANDS.items()
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -249,7 +263,7 @@ def test_a_plugin_that_cannot_be_read_leaves_help_alone(telemetry, tmp_path):
     done = telemetry("--base-dir", "http://nowhere", "--help")
 
     assert done.returncode == 0
-    assert "Commands:" in done.stdout
+    assert "Look after:" in done.stdout
 
 
 def test_importing_the_frame_loads_no_library():

@@ -15,7 +15,8 @@ import pytest
 from servers import Server
 
 from telemetry.api import TelemetryAPI
-from telemetry.cli.main import COMMANDS, cli
+from telemetry.cli.catalogue import COMMANDS
+from telemetry.cli.main import cli
 from telemetry.cli.remote import RemoteReader
 from telemetry.cli.remote_tail import ServiceEnd
 from telemetry.cli.session import ASKING

@@ -90,7 +90,7 @@ def test_a_broken_plugin_is_a_finding(telemetry, tmp_path):
     assert "no_such_module" in done.stdout
     assert "loaded" in done.stdout
     assert helped.returncode == 0
-    assert "Commands:" in helped.stdout
+    assert "Look after:" in helped.stdout
 
 
 def test_a_plugins_command_joins_the_group(telemetry, tmp_path):

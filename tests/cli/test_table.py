@@ -73,3 +73,13 @@ def test_a_table_without_rows_has_its_heading():
     An empty list still says what it would list.
     """
     assert draw(Sized(None), COLUMNS, []) == ["NAME  COUNT  NOTE  MORE"]
+
+
+def test_a_column_is_cut_below_its_least_before_the_edge_is_crossed():
+    """
+    A terminal narrower than what should be kept gets less of it, never a broken line.
+    """
+    lines = draw(Sized(14), COLUMNS, ROWS)
+
+    assert max(map(width_of, lines)) <= 14
+    assert lines[1].startswith("aaaaaa…")
