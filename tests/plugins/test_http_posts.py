@@ -8,14 +8,11 @@ import contextlib
 import json
 import os
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from agents import finish, start_agent
 from badserver import TIMEOUT_S, BadServer
 
-import telemetry
 from telemetry.client import TelemetryClient
 from telemetry.config import Secret
 from telemetry.model.codec import decode_line, encode_line
@@ -38,52 +35,11 @@ from telemetry_plugins.ndjson import NdjsonJournal
 NOWHERE = Cursor("", 0)
 TOKEN = "canary-0123456789"
 WHEN = "2026-11-22T12:00:00.000000Z"
-_ROOT = str(Path(telemetry.__file__).parents[1])
 #: Keys of the original's body that every finished run has.
 ALWAYS = {
     *("run_id", "agent_name", "job_type", "trigger_type", "start_time", "status", "end_time"),
     *("items_discovered", "items_succeeded", "items_failed", "duration_ms", "host"),
 }
-
-AGENT = """
-import sys
-from telemetry import TelemetryClient
-
-client = TelemetryClient()
-for number in range(int(sys.argv[1])):
-    with client.track_run("agent", "job") as run:
-        run.log_event("step", {"number": number})
-print("recorded", flush=True)
-if sys.argv[2:]:
-    sys.stdin.read()
-"""
-
-
-def agent(config_environ, *arguments):
-    environ = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("TELEMETRY_", "METRICS_API_"))
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", AGENT, *map(str, arguments)],
-        env={
-            **environ,
-            "PYTHONPATH": _ROOT,
-            "TELEMETRY_PLUGINS_DISABLED": "git_linker",
-            **config_environ,
-        },
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, err
-    return out, err
 
 
 def run_line(number, change, *, event_id="e-1", **body):
@@ -571,13 +527,13 @@ def test_an_agent_never_notices_a_silent_server(server, make_config):
         "TELEMETRY_EXIT_TIMEOUT_S": "0.3",
     }
     for _ in range(2):
-        out, err = finish(agent(environ, 3))
+        out, err = finish(start_agent(environ, 3))
         assert (out, "Traceback" in err) == ("recorded\n", False)
     server.close()
     with BadServer() as healed:
         environ.update(METRICS_API_URL=healed.url, TELEMETRY_EXIT_TIMEOUT_S=str(TIMEOUT_S))
         for _ in range(2):
-            finish(agent(environ, 1))
+            finish(start_agent(environ, 1))
         client = TelemetryClient(config)
         assert client.catch_up(TIMEOUT_S)
         client.close()
@@ -597,14 +553,14 @@ def test_an_agent_killed_in_mid_post_repeats_that_run_only(server, make_config):
     server.will({"do": "answer"}, {"do": "hang", "keeps": True})
     config = make_config()
     environ = {"TELEMETRY_BASE_DIR": str(config.base_dir), "METRICS_API_URL": server.url}
-    killed = agent(environ, 5, "stay")
+    killed = start_agent(environ, 5, "stay")
     assert killed.stdout.readline() == "recorded\n"
     server.wait_for(2)
     killed.kill()
     killed.communicate()
     in_flight = server.kept()[1]
     environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
-    finish(agent(environ, 1))
+    finish(start_agent(environ, 1))
 
     kept = server.kept()
     assert len(set(kept)) == 6
@@ -619,9 +575,9 @@ def test_two_agents_of_one_directory_post_each_run_once(server, make_config):
     environ = {"TELEMETRY_BASE_DIR": str(config.base_dir), "METRICS_API_URL": server.url}
     # Long enough for the slowest machine: an exit that is over cuts a request off.
     environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
-    for process in [agent(environ, 10) for _ in range(2)]:
+    for process in [start_agent(environ, 10) for _ in range(2)]:
         finish(process)
-    finish(agent(environ, 1))
+    finish(start_agent(environ, 1))
 
     kept = server.kept()
     assert len(kept) == len(set(kept)) == 21
@@ -843,10 +799,10 @@ def test_a_slow_webhook_gets_each_run_of_short_programs_once(server, make_config
         "TELEMETRY_EXIT_TIMEOUT_S": "1",
     }
     for _ in range(3):
-        finish(agent(environ, 1))
+        finish(start_agent(environ, 1))
     assert len(server.kept()) <= 1
     environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
-    finish(agent(environ, 1))
+    finish(start_agent(environ, 1))
 
     assert len(set(server.kept())) == 4
     assert len(server.kept()) <= 5

@@ -5,14 +5,11 @@ Records on their way to a service, whatever the server does.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from agents import finish, start_agent
 from badserver import TIMEOUT_S, BadServer
 
-import telemetry
 from telemetry.client import TelemetryClient
 from telemetry.config import Secret
 from telemetry.model.codec import decode_line
@@ -29,50 +26,6 @@ NOWHERE = Cursor("", 0)
 DAY_S = 86_400
 TOKEN = "canary-0123456789"
 AS_SERVICE = {"do": "records"}
-_ROOT = str(Path(telemetry.__file__).parents[1])
-
-#: Records three runs, and says when each is in the journal.
-AGENT = """
-import sys
-from telemetry import TelemetryClient
-
-client = TelemetryClient()
-for number in range(int(sys.argv[1])):
-    with client.track_run("agent", "job") as run:
-        run.log_event("step", {"number": number})
-        run.set_metrics(items_discovered=number)
-print("recorded", flush=True)
-if sys.argv[2:]:
-    sys.stdin.read()
-"""
-
-
-def agent(config_environ, *arguments, **options):
-    environ = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("TELEMETRY_", "METRICS_API_"))
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", AGENT, *map(str, arguments)],
-        env={
-            **environ,
-            "PYTHONPATH": _ROOT,
-            "TELEMETRY_PLUGINS_DISABLED": "git_linker",
-            **config_environ,
-        },
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, err
-    return out, err
 
 
 def journal_ids(base):
@@ -359,13 +312,13 @@ def test_an_agent_never_notices_a_silent_server(server, make_config):
         "TELEMETRY_API_URL": server.url,
         "TELEMETRY_EXIT_TIMEOUT_S": "0.2",
     }
-    assert finish(agent(environ, 3)) == ("recorded\n", "")
+    assert finish(start_agent(environ, 3)) == ("recorded\n", "")
     server.close()
     with BadServer() as healed:
         healed.will(then=AS_SERVICE)
         # Long enough for the slowest machine: what is awaited is the end, not the time.
         environ.update(TELEMETRY_API_URL=healed.url, TELEMETRY_EXIT_TIMEOUT_S=str(TIMEOUT_S))
-        finish(agent(environ, 1))
+        finish(start_agent(environ, 1))
 
         assert sorted(healed.kept()) == sorted(journal_ids(make_config().base_dir))
 
@@ -377,13 +330,13 @@ def test_an_agent_killed_in_mid_post_doubles_nothing(server, make_config):
     """
     server.will({"do": "hang", "as_records": True}, then=AS_SERVICE)
     environ = {"TELEMETRY_BASE_DIR": str(make_config().base_dir), "TELEMETRY_API_URL": server.url}
-    killed = agent(environ, 3, "stay")
+    killed = start_agent(environ, 3, "stay")
     assert killed.stdout.readline() == "recorded\n"
     server.wait_for(1)
     killed.kill()
     killed.communicate()
     environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
-    finish(agent(environ, 1))
+    finish(start_agent(environ, 1))
 
     kept = server.kept()
     assert len(kept) == len(set(kept))
@@ -399,10 +352,10 @@ def test_two_agents_of_one_directory_ship_each_record_once(server, make_config):
         "TELEMETRY_BASE_DIR": str(make_config().base_dir),
         "TELEMETRY_API_URL": server.url,
     }
-    for process in [agent(environ, 20) for _ in range(2)]:
+    for process in [start_agent(environ, 20) for _ in range(2)]:
         finish(process)
     environ["TELEMETRY_EXIT_TIMEOUT_S"] = str(TIMEOUT_S)
-    finish(agent(environ, 1))
+    finish(start_agent(environ, 1))
 
     kept = server.kept()
     assert len(kept) == len(set(kept))

@@ -5,16 +5,12 @@ The records sink against the real service of another base directory.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from agents import WITHOUT_GIT
+from servers import Server
 
-import telemetry
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
 from telemetry.model.records import Change
@@ -22,67 +18,12 @@ from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry_plugins.ndjson import NdjsonJournal
 
 TIMEOUT_S = 60
-#: It adds records at times of its own, also after a flush.
-WITHOUT_GIT = {"TELEMETRY_PLUGINS_DISABLED": "git_linker"}
-_ROOT = str(Path(telemetry.__file__).parents[1])
-
-
-class Service:
-    """
-    A service in a process of its own; killed and started again at the same port.
-    """
-
-    def __init__(self, base):
-        self.base = base
-        self.port = 0
-        self.start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        environ = {
-            name: text
-            for name, text in os.environ.items()
-            if not name.startswith(("TELEMETRY_", "METRICS_API_"))
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "telemetry", "serve", "--port", str(self.port), "--wait"],
-            env={
-                **environ,
-                "PYTHONPATH": _ROOT,
-                "TELEMETRY_BASE_DIR": str(self.base),
-                **WITHOUT_GIT,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for line in self.process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-            if found:
-                self.port = int(found[1])
-                return
-        raise AssertionError("the service must say where it listens")
-
-    def kill(self):
-        self.process.kill()
-        self.process.communicate()
-
-    def stop(self):
-        """
-        End in peace: everything acknowledged is in the database then.
-        """
-        self.process.terminate()
-        self.process.communicate(timeout=TIMEOUT_S)
 
 
 @pytest.fixture
 def service(tmp_path):
-    made = Service(tmp_path / "service")
-    yield made
-    made.kill()
+    with Server(tmp_path / "service", **WITHOUT_GIT) as made:
+        yield made
 
 
 def client_of(base, url):
