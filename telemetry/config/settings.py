@@ -31,6 +31,7 @@ from telemetry.model.bounds import Limits
 from telemetry.model.errors import SettingsError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ACCESS_LOGS = ("problems", "all")
 _LIMITS = Limits()
 
 
@@ -473,6 +474,16 @@ class Settings:
             rule=Choice(*LOG_LEVELS),
             group=Group.LOGGING,
             help="Level of the service's log.",
+        ),
+    )
+    access_log: str = attrs.field(
+        default="problems",
+        metadata=setting(
+            "TELEMETRY_ACCESS_LOG",
+            rule=Choice(*ACCESS_LOGS),
+            group=Group.LOGGING,
+            help="Which requests the service logs: problems, those that were refused, failed or "
+            "slow; all, each of them by a line of level INFO.",
         ),
     )
     skip_validation: bool = attrs.field(

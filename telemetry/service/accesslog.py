@@ -1,8 +1,9 @@
 """
 What the log says of requests.
 
-Each one at level DEBUG; at any level those that were refused, failed or slow. Refusals are cheap to
-provoke, so only so many a second are written, and the others counted.
+Those that were refused, failed or slow; every one at level DEBUG, and at level INFO by
+``TELEMETRY_ACCESS_LOG=all``. Refusals are cheap to provoke, so only so many a second are written,
+and the others counted, unless all are wanted.
 """
 
 from __future__ import annotations
@@ -41,10 +42,14 @@ class Answered(NamedTuple):
 class AccessLog:
     """
     Writes entries about requests.
+
+    Args:
+        is_full: Whether every request is wanted.
     """
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: FilteringBoundLogger, *, is_full: bool = False) -> None:
         self._log = log
+        self._is_full = is_full
         self._second = 0
         self._count = 0
         self._unwritten_count = 0
@@ -54,12 +59,12 @@ class AccessLog:
         Write an entry, if there is to be one.
         """
         is_slow = answered.duration_ms > SLOW_S * 1000
-        level = self._log.debug
+        level = self._log.info if self._is_full else self._log.debug
         if is_slow or answered.status >= _FAILED:
             level = self._log.warning
         elif answered.status >= _REFUSED:
             level = self._log.info
-            if not self._has_room():
+            if not (self._is_full or self._has_room()):
                 self._unwritten_count += 1
                 return
         more = {"unwritten_count": self._unwritten_count} if self._unwritten_count else {}

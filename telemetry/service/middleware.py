@@ -89,7 +89,7 @@ class Guard:
         self._app = app
         self._headers = [*SECURITY_HEADERS, *headers]
         self._record = record
-        self._records_all = config.service_log_level == "DEBUG"
+        self._records_all = config.access_log == "all" or config.service_log_level == "DEBUG"
         self._hosts = Hosts(config)
         self._origins = Origins(config)
         self._cors = Cors(config)
@@ -260,7 +260,8 @@ def guard(app: ASGIApp, service: Service) -> Guard:
     Return an application that lets through to another one only what the settings allow.
     """
     headers = [(HEADER.lower().encode(), service.base_id.encode())]
-    return Guard(app, service.config, headers=headers, record=AccessLog(service.log))
+    log = AccessLog(service.log, is_full=service.config.access_log == "all")
+    return Guard(app, service.config, headers=headers, record=log)
 
 
 def _is_short(found: dict[bytes, bytes]) -> bool:

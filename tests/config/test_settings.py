@@ -70,6 +70,7 @@ EXAMPLES = {
     "rate_limit_rpm": ("5", 5),
     "log_level": ("debug", "DEBUG"),
     "service_log_level": ("error", "ERROR"),
+    "access_log": ("ALL", "all"),
     "skip_validation": ("true", True),
     "test_mode": ("mock", "mock"),
 }

@@ -436,11 +436,12 @@ def test_a_clients_request_id_is_kept_if_it_is_a_word(make_guard, given, kept):
 
 def test_what_is_logged(make_guard):
     """
-    Refusals are told to the log, answers that went well only at level DEBUG; never a query.
+    Refusals are told to the log, answers that went well only where that is wanted; never a query.
     """
-    logs = {"INFO": [], "DEBUG": []}
+    logs = {"INFO": [], "DEBUG": [], "all": []}
     for level, entries in logs.items():
-        guard = make_guard(record=entries.append, service_log_level=level)
+        wanted = {"access_log": level} if level == "all" else {"service_log_level": level}
+        guard = make_guard(record=entries.append, **wanted)
         ask(guard, "GET", "/api/v1/runs?agent_name=a", x_request_id="r1")
         ask(guard, "GET", "/api/v1/runs?agent_name=a", host="evil.example", x_request_id="r2")
 
@@ -449,6 +450,7 @@ def test_what_is_logged(make_guard):
         (200, "anonymous"),
         (403, ""),
     ]
+    assert [entry[:3] for entry in logs["all"]] == [entry[:3] for entry in logs["DEBUG"]]
     assert {(entry.method, entry.path, entry.peer) for entry in logs["DEBUG"]} == {
         ("GET", "/api/v1/runs", "127.0.0.1")
     }

@@ -267,6 +267,19 @@ def test_the_log_is_not_flooded(monkeypatch):
     assert log.calls[0].kwargs["path"] == "/\ufffd\ufffd"
 
 
+def test_all_is_all():
+    """
+    Where every request is wanted each has an entry, however many were refused.
+    """
+    log = CapturingLogger()
+    access = AccessLog(log, is_full=True)
+    for status in [200, *[401] * (MAX_REFUSALS_A_SECOND + 7), 500]:
+        access(answered(status))
+
+    levels = [call.method_name for call in log.calls]
+    assert levels == ["info"] * (MAX_REFUSALS_A_SECOND + 8) + ["warning"]
+
+
 def test_sockets_that_are_no_http_are_closed(make_guard):
     """
     A WebSocket is refused; the application's own start and end pass.
