@@ -15,7 +15,9 @@ from unittest import mock
 
 import pytest
 
+from telemetry import TelemetryClient
 from telemetry.cli.main import invoke
+from telemetry.config import TelemetryConfig
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -124,6 +126,18 @@ def telemetry(tmp_path):
     The command line over an empty base directory.
     """
     return Telemetry(tmp_path / "base")
+
+
+@pytest.fixture
+def sound(telemetry):
+    """
+    The command line over a base directory with one run, made in this process.
+    """
+    client = TelemetryClient(TelemetryConfig(base_dir=telemetry.base))
+    with client.track_run("agent", "job"):
+        pass
+    assert client.close(20)
+    return telemetry
 
 
 @pytest.fixture(scope="session")

@@ -11,33 +11,18 @@ import sys
 
 import pytest
 
-from telemetry import TelemetryClient
-from telemetry.config import TelemetryConfig
 
-
-@pytest.fixture
-def base(telemetry):
-    """
-    The command line over a base directory with one run, made in this process.
-    """
-    client = TelemetryClient(TelemetryConfig(base_dir=telemetry.base))
-    with client.track_run("agent", "job"):
-        pass
-    assert client.close(20)
-    return telemetry
-
-
-def test_a_sound_base_is_0(base):
+def test_a_sound_base_is_0(sound):
     """
     Every check is told, warnings of this machine included.
     """
-    done = base.ask("doctor")
+    done = sound.ask("doctor")
 
     assert (done.returncode, done.stderr) == (0, "")
     for name in ("python", "sqlite", "settings", "permissions", "pragmas", "locks", "backlog"):
         assert f" {name} " in done.stdout
-    assert f"base_dir = {base.base} (TELEMETRY_BASE_DIR)" in done.stdout
-    assert f"{base.base} is sound" in done.stdout.splitlines()[-1]
+    assert f"base_dir = {sound.base} (TELEMETRY_BASE_DIR)" in done.stdout
+    assert f"{sound.base} is sound" in done.stdout.splitlines()[-1]
 
 
 def test_nothing_is_made_without_being_asked(telemetry):
@@ -66,59 +51,59 @@ def test_fix_makes_what_is_missing_and_says_so(telemetry):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
-def test_fix_takes_rights_from_others_and_makes_indexes(base):
+def test_fix_takes_rights_from_others_and_makes_indexes(sound):
     """
     Modes and indexes; the runs stay as they are.
     """
-    database = base.base / "db" / "telemetry.sqlite"
+    database = sound.base / "db" / "telemetry.sqlite"
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("DROP INDEX idx_runs_parent")
         connection.commit()
     database.chmod(0o644)
-    (base.base / "raw").chmod(0o755)
+    (sound.base / "raw").chmod(0o755)
 
     line = ["doctor", "--only", "permissions", "--only", "indexes", "--strict"]
-    assert base.ask(*line).returncode == 1
-    fixed = base.json(*line, "--fix")["fixed"]
+    assert sound.ask(*line).returncode == 1
+    fixed = sound.json(*line, "--fix")["fixed"]
     assert fixed == [
-        f"made the directory {base.base / 'backups'}",
+        f"made the directory {sound.base / 'backups'}",
         "made the indexes idx_runs_parent",
-        f"changed the mode of {base.base / 'raw'} from 0755 to 0700",
+        f"changed the mode of {sound.base / 'raw'} from 0755 to 0700",
         f"changed the mode of {database} from 0644 to 0600",
     ]
-    assert base.ask(*line).returncode == 0
-    assert len(base.json("runs")["runs"]) == 1
+    assert sound.ask(*line).returncode == 0
+    assert len(sound.json("runs")["runs"]) == 1
 
 
-def test_fix_leaves_a_damaged_database_alone(base):
+def test_fix_leaves_a_damaged_database_alone(sound):
     """
     What holds data is for recover.
     """
-    database = base.base / "db" / "telemetry.sqlite"
+    database = sound.base / "db" / "telemetry.sqlite"
     database.write_bytes(b"no database at all" * 100)
 
-    done = base.ask("doctor", "--fix")
+    done = sound.ask("doctor", "--fix")
     assert done.returncode == 1
     assert "telemetry recover" in done.stdout
     assert database.read_bytes().startswith(b"no database")
 
 
-def test_only_makes_some_checks(base):
+def test_only_makes_some_checks(sound):
     """
     One or several by name; an unknown one is refused with the list.
     """
-    document = base.json("doctor", "--only", "pragmas", "--only", "locks")
+    document = sound.json("doctor", "--only", "pragmas", "--only", "locks")
     assert {check["name"] for check in document["checks"]} == {"pragmas", "locks"}
-    done = base.ask("doctor", "--only", "everything")
+    done = sound.ask("doctor", "--only", "everything")
     assert done.returncode == 2
     assert "they are python, package, sqlite" in done.stderr
 
 
-def test_json_has_values_beside_what_is_expected(base):
+def test_json_has_values_beside_what_is_expected(sound):
     """
     Each PRAGMA with its actual and its expected value.
     """
-    done = base.ask("doctor", "--json", "--only", "pragmas")
+    done = sound.ask("doctor", "--json", "--only", "pragmas")
     (of_file, *_) = json.loads(done.stdout)["checks"]
 
     assert of_file["subject"] == "file"
@@ -126,28 +111,28 @@ def test_json_has_values_beside_what_is_expected(base):
     assert (first["name"], first["actual"]) == ("journal_mode", first["expected"])
 
 
-def test_a_service_that_does_not_answer_is_a_warning(base):
+def test_a_service_that_does_not_answer_is_a_warning(sound):
     """
     Checks of plugins are made, too: nothing listens at the discard port.
     """
     line = ["doctor", "--only", "service"]
-    done = base.ask(*line, TELEMETRY_API_URL="http://127.0.0.1:9")
+    done = sound.ask(*line, TELEMETRY_API_URL="http://127.0.0.1:9")
 
     assert done.returncode == 0
     assert "http://127.0.0.1:9 does not answer" in done.stdout
     assert "records wait in the journal" in done.stdout
 
 
-def test_a_service_that_answers_is_told(base, httpserver):
+def test_a_service_that_answers_is_told(sound, httpserver):
     """
     Any service at the address that says that it is well.
     """
     httpserver.expect_request("/healthz").respond_with_json({"status": "ok"})
     line = ["doctor", "--only", "service"]
-    done = base.ask(*line, TELEMETRY_API_URL=httpserver.url_for("").rstrip("/"))
+    done = sound.ask(*line, TELEMETRY_API_URL=httpserver.url_for("").rstrip("/"))
     assert (done.returncode, " answers\n" in done.stdout) == (0, True)
 
     httpserver.clear()
     httpserver.expect_request("/healthz").respond_with_data("no", status=503)
-    done = base.ask(*line, "--strict", TELEMETRY_API_URL=httpserver.url_for("").rstrip("/"))
+    done = sound.ask(*line, "--strict", TELEMETRY_API_URL=httpserver.url_for("").rstrip("/"))
     assert (done.returncode, "answers with 503" in done.stdout) == (1, True)

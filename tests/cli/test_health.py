@@ -9,40 +9,25 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry import TelemetryClient
-from telemetry.config import TelemetryConfig
 
-
-@pytest.fixture
-def base(telemetry):
-    """
-    The command line over a base directory with one run, made in this process.
-    """
-    client = TelemetryClient(TelemetryConfig(base_dir=telemetry.base))
-    with client.track_run("agent", "job"):
-        pass
-    assert client.close(20)
-    return telemetry
-
-
-def test_a_sound_base_says_so(base):
+def test_a_sound_base_says_so(sound):
     """
     A line for each check, the verdict last, and 0.
     """
-    done = base.ask("health")
+    done = sound.ask("health")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == f"✓ {base.base} is sound"
+    assert done.stdout.splitlines()[-1] == f"✓ {sound.base} is sound"
     assert "every page of the database is whole" in done.stdout
 
 
-def test_a_finding_is_1_and_names_the_way_out(base):
+def test_a_finding_is_1_and_names_the_way_out(sound):
     """
     What is wrong, and the next command.
     """
-    base.base.joinpath("db", "telemetry.sqlite").write_bytes(b"no database at all" * 100)
+    sound.base.joinpath("db", "telemetry.sqlite").write_bytes(b"no database at all" * 100)
 
-    done = base.ask("health")
+    done = sound.ask("health")
     assert done.returncode == 1
     assert "→ telemetry recover" in done.stdout
     assert "needs attention" in done.stdout.splitlines()[-1]
@@ -59,56 +44,56 @@ def test_a_base_that_is_not_there_exits_with_3(telemetry):
     assert not telemetry.base.exists()
 
 
-def test_warnings_count_only_under_strict(base):
+def test_warnings_count_only_under_strict(sound):
     """
     A warning is 0, and 1 with --strict.
     """
     line = ["health", "--idle-warn", "0s"]
 
-    done = base.ask(*line)
+    done = sound.ask(*line)
     assert done.returncode == 0
     assert "is sound, with 1 warning" in done.stdout
-    assert base.ask(*line, "--strict").returncode == 1
-    assert base.ask(*line, "--idle-warn", "off", "--strict").returncode == 0
+    assert sound.ask(*line, "--strict").returncode == 1
+    assert sound.ask(*line, "--idle-warn", "off", "--strict").returncode == 0
 
 
-def test_a_file_sets_limits_and_the_line_wins(base, tmp_path):
+def test_a_file_sets_limits_and_the_line_wins(sound, tmp_path):
     """
     config/health.toml is read by itself, another file by name, and an option goes before both.
     """
-    own = base.base / "config" / "health.toml"
+    own = sound.base / "config" / "health.toml"
     own.parent.mkdir()
     own.write_text('[health]\nfree_fail = "1000TB"\n')
     other = tmp_path / "other.toml"
     other.write_text('idle_fail = "0s"\n')
 
-    assert base.ask("health").returncode == 1
-    assert base.ask("health", "--free-fail", "1KB").returncode == 0
-    done = base.ask("health", "--limits", other, "--summary")
+    assert sound.ask("health").returncode == 1
+    assert sound.ask("health", "--free-fail", "1KB").returncode == 0
+    done = sound.ask("health", "--limits", other, "--summary")
     assert done.returncode == 1
     assert "1 finding: activity: " in done.stdout
-    missing = base.ask("health", "--limits", tmp_path / "missing.toml")
+    missing = sound.ask("health", "--limits", tmp_path / "missing.toml")
     assert missing.returncode == 3
 
 
-def test_the_summary_is_one_line(base):
+def test_the_summary_is_one_line(sound):
     """
     For the subject of a mail: state, place, numbers, reasons.
     """
-    good = base.ask("health", "--summary").stdout
-    assert good.startswith(f"telemetry OK: {base.base}: ")
+    good = sound.ask("health", "--summary").stdout
+    assert good.startswith(f"telemetry OK: {sound.base}: ")
     assert good.count("\n") == 1
-    bad = base.ask("health", "--summary", "--size-fail", "1KB").stdout
+    bad = sound.ask("health", "--summary", "--size-fail", "1KB").stdout
     assert bad.startswith("telemetry FINDING: ")
     assert "; " not in bad
     assert "size: the database has " in bad
 
 
-def test_json_has_everything(base):
+def test_json_has_everything(sound):
     """
     Each check with its outcome and numbers, and the limits that were used.
     """
-    done = base.ask("health", "--json", "--size-warn", "1KB")
+    done = sound.ask("health", "--json", "--size-warn", "1KB")
     document = json.loads(done.stdout)
 
     assert done.returncode == 0
@@ -119,11 +104,11 @@ def test_json_has_everything(base):
     assert checks["disk"]["numbers"]["disk_free_bytes"] > 0
 
 
-def test_prometheus_can_read_it(base):
+def test_prometheus_can_read_it(sound):
     """
     The text format, with one value a series.
     """
-    done = base.ask("health", "--prometheus", "--size-fail", "1KB")
+    done = sound.ask("health", "--prometheus", "--size-fail", "1KB")
     families = {family.name: family for family in text_string_to_metric_families(done.stdout)}
 
     assert done.returncode == 1

@@ -6,6 +6,7 @@ import threading
 import uuid
 
 import pytest
+from forking import in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,17 +102,8 @@ def test_a_child_process_draws_anew():
     if not hasattr(os, "fork"):
         pytest.skip("no fork on this platform")
     new_event_id(NOW_US)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover (another process)
-        os.write(writer, "".join(new_event_id(NOW_US) for _ in range(50)).encode())
-        os._exit(0)
-    os.close(writer)
+    theirs = set(in_child(lambda: " ".join(new_event_id(NOW_US) for _ in range(50))).split())
     ours = {new_event_id(NOW_US) for _ in range(50)}
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    theirs = {text[at : at + 36] for at in range(0, len(text), 36)}
 
     assert len(theirs) == 50
     assert not ours & theirs

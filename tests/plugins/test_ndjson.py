@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forking import in_child
 
 from telemetry.config import TelemetryConfig
 from telemetry.model.codec import decode_line
@@ -410,12 +411,12 @@ def test_child_has_a_file_of_its_own_where_nothing_is_shared(
     """
     journal = make_journal(tmp_path, shares_appends=lambda _: False)
     journal.append(make_line(0), noon)
-    child = os.fork()
-    if child == 0:
-        journal.after_fork()
-        os._exit(0 if journal.append(make_line(2), noon) else 1)
 
-    assert os.waitpid(child, 0)[1] == 0
+    def append():
+        journal.after_fork()
+        return journal.append(make_line(2), noon)
+
+    assert in_child(append) == "True"
     assert journal.append(make_line(1), noon)
     assert sorted(read_all(tmp_path)) == [0, 1, 2]
     assert len(names(tmp_path)) == 2
@@ -435,16 +436,17 @@ def test_fork_while_another_thread_opens(tmp_path, make_line, read_all, noon):
     thread = threading.Thread(target=journal.append, args=(make_line(1), noon))
     thread.start()
     is_opening.wait(30)
-    child = os.fork()
-    if child == 0:
+
+    def append():
         may_go_on.set()
         journal.after_fork()
-        os._exit(0 if journal.append(make_line(2), noon) else 1)
-    status = os.waitpid(child, 0)[1]
+        return journal.append(make_line(2), noon)
+
+    answer = in_child(append)
     may_go_on.set()
     thread.join()
 
-    assert status == 0
+    assert answer == "True"
     assert sorted(read_all(tmp_path)) == [1, 2]
     journal.close()
 

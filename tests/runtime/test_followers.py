@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from forking import in_child
 
 from telemetry.model.errors import PausedSinkError, PermanentSinkError, TransientSinkError
 from telemetry.runtime.leadership import Leadership
@@ -567,24 +568,15 @@ def test_a_child_begins_afresh(station, collector, eventually):
     followers = station.follow(sink)
     station.log(5, followers)
     assert followers.flush(10)
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        answer = b"failed"
-        try:
-            followers.after_fork()
-            station.journal.after_fork()
-            is_started = followers.stats().is_started
-            station.log(5, followers)
-            answer = repr((is_started, threading.active_count() > 1, followers.flush(20))).encode()
-        finally:
-            os.write(writing, answer)
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        assert pipe.read() == "(False, True, True)"
-    os.waitpid(pid, 0)
 
+    def begin():
+        followers.after_fork()
+        station.journal.after_fork()
+        is_started = followers.stats().is_started
+        station.log(5, followers)
+        return is_started, threading.active_count() > 1, followers.flush(20)
+
+    assert in_child(begin) == "(False, True, True)"
     assert followers.flush(10)
 
 

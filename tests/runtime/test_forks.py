@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from forking import in_child
 
 from telemetry.runtime import notices
 from telemetry.runtime.forks import on_fork_in_child
@@ -22,22 +23,6 @@ class Owner:
         raise ValueError(self.name)
 
 
-def forked(answer):
-    """
-    Return what a function returns in a forked child.
-    """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(writing, repr(answer()).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        text = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return text
-
-
 def test_methods_are_called_in_the_order_of_registration():
     """
     A child calls each registered method once, first come first served; the parent calls none.
@@ -47,7 +32,7 @@ def test_methods_are_called_in_the_order_of_registration():
     for owner in owners:
         on_fork_in_child(owner.after_fork)
 
-    assert forked(lambda: calls) == "['a', 'b', 'c']"
+    assert in_child(lambda: calls) == "['a', 'b', 'c']"
     assert calls == []
 
 
@@ -60,7 +45,7 @@ def test_an_object_that_is_gone_is_not_called():
     on_fork_in_child(owner.after_fork)
     del owner
 
-    assert forked(lambda: calls) == "[]"
+    assert in_child(lambda: calls) == "[]"
 
 
 def test_one_that_fails_does_not_stop_the_others():
@@ -72,5 +57,5 @@ def test_one_that_fails_does_not_stop_the_others():
     on_fork_in_child(bad.fail)
     on_fork_in_child(good.after_fork)
 
-    answer = forked(lambda: (calls, notices.counts().get("fork", 0) >= 1))
+    answer = in_child(lambda: (calls, notices.counts().get("fork", 0) >= 1))
     assert answer == "(['good'], True)"

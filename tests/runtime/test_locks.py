@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forking import in_child
 
 from telemetry.runtime.locks import RecordLock, locked_by_another
 
@@ -19,22 +20,6 @@ sys.stdin.readline()
 """
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-def in_fork(work):
-    """
-    Return what a function returns in a forked child, as text.
-    """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(writing, str(work()).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer = pipe.read()
-    os.waitpid(pid, 0)
-    return answer
 
 
 @pytest.fixture
@@ -162,10 +147,10 @@ def test_a_child_holds_nothing_of_its_parent(path):
     lock = RecordLock(path)
     assert lock.try_acquire()
 
-    answer = in_fork(lambda: (lock.held, lock.try_acquire(), RecordLock(path).try_acquire()))
+    answer = in_child(lambda: (lock.held, lock.try_acquire(), RecordLock(path).try_acquire()))
     assert answer == "(False, False, False)"
     assert lock.held
-    assert in_fork(lambda: locked_by_another(path)) == "True"
+    assert in_child(lambda: locked_by_another(path)) == "True"
     lock.release()
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import pytest
+from forking import in_child
 
 from telemetry import TelemetryClient, TelemetryConfig
 from telemetry.runtime.places import make_private, unusable, usable
@@ -128,19 +129,13 @@ def test_a_directory_of_somebody_else_is_not_usable(tmp_path):
         assert unusable(others) == "no permission to write"
         assert unusable(others / "raw") is not None
         return
+
     # Nothing is closed to root, so a child asks as somebody else.
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setuid(65534)
-            os.write(writer, str(unusable(others)).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        assert answer.read() not in {"None", ""}
+    def as_somebody_else():
+        os.setuid(65534)
+        return unusable(others)
+
+    assert in_child(as_somebody_else) not in {"None", ""}
 
 
 def test_a_directory_deleted_while_running_is_made_again(tmp_path):
