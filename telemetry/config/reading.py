@@ -12,6 +12,7 @@ import attrs
 
 from telemetry.config.names import HANDED_DOWN, PREFIXES, SHARED, unknown_argument, unknown_names
 from telemetry.config.places import ARGUMENT, settle
+from telemetry.config.rules import PartlyRefusedError
 from telemetry.config.secret import Secret
 from telemetry.config.setting import METADATA_KEY, Setting, broken_rule, described_by
 from telemetry.model.errors import SettingsError
@@ -129,6 +130,9 @@ def _read_variables(name: str, environ: Mapping[str, str], table: Table, found: 
             continue
         try:
             found.values[name] = described.rule.parse(text)
+        except PartlyRefusedError as error:
+            _keep(name, variable, error, found)
+            return
         except ValueError:
             if variable not in SHARED:
                 _refuse(name, variable, text, table, found)
@@ -147,10 +151,21 @@ def _read_argument(name: str, value: Any, table: Table, found: Read) -> None:
         return
     try:
         found.values[name] = described.rule.parse(value)
+    except PartlyRefusedError as error:
+        _keep(name, name, error, found)
     except (ValueError, TypeError):
         _refuse(name, name, value, table, found)
     else:
         found.sources[name] = ARGUMENT
+
+
+def _keep(name: str, given_as: str, error: PartlyRefusedError, found: Read) -> None:
+    """
+    Note that a part of a list cannot be used, and take the rest.
+    """
+    found.problems.append(f"{given_as}: {error}")
+    found.values[name] = error.kept
+    found.sources[name] = ARGUMENT if given_as == name else given_as
 
 
 def _refuse(name: str, given_as: str, value: Any, table: Table, found: Read) -> None:

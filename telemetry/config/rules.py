@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from telemetry.config.secret import MASK, Secret
 
-MAX_PATTERN_LENGTH = 500
 MAX_PATH_PART_BYTES = 255
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
@@ -308,6 +307,16 @@ class Names:
         return ",".join(value) if plain else json.dumps(list(value))
 
 
+class PartlyRefusedError(ValueError):
+    """
+    Some items of a list cannot be used; `kept` are the others.
+    """
+
+    def __init__(self, message: str, kept: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.kept = kept
+
+
 class Patterns(Names):
     """
     Several regular expressions; one with a comma in it needs the JSON form.
@@ -317,15 +326,26 @@ class Patterns(Names):
 
     def parse(self, value: Any, /) -> tuple[str, ...]:
         """
-        Take a list whose items compile.
+        Take a list whose items can look for secrets, at a bounded cost.
+
+        Raises:
+            PartlyRefusedError: Some cannot, and there are others.
         """
+        from telemetry.model.custom_patterns import CustomPattern
+
         # A pattern may begin with a bracket of its own.
         bracketed = isinstance(value, str) and value.startswith("[") and not _is_json(value)
         patterns = super().parse(value.split(",") if bracketed else value)
+        kept, refusals = [], []
         for pattern in patterns:
-            if len(pattern) > MAX_PATTERN_LENGTH:
-                raise ValueError(self.text)
-            _compile(pattern)
+            try:
+                CustomPattern(pattern)
+            except ValueError as error:
+                refusals.append(error)
+            else:
+                kept.append(pattern)
+        if refusals:
+            raise PartlyRefusedError(str(refusals[0]), tuple(kept)) from refusals[0]
         return patterns
 
 
@@ -355,20 +375,6 @@ def _is_json(text: str) -> bool:
         return isinstance(json.loads(text), list)
     except (ValueError, RecursionError):
         return False
-
-
-def _compile(pattern: str) -> None:
-    """
-    Raise ValueError for a text that is no regular expression, or an ambiguous one.
-    """
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except (re.error, RecursionError, OverflowError, Warning) as error:
-        raise ValueError(str(error)) from error
 
 
 def _items(text: str) -> Iterable[Any]:

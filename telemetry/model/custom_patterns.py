@@ -34,7 +34,7 @@ _REPEATS = tuple(
     for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
     if hasattr(_constants, name)
 )
-_WAY_OUT = "change or remove it; the built-in rules stay on without it"
+_WAY_OUT = "change or remove it; the other rules stay on without it"
 
 
 class CustomPattern:

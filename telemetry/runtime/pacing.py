@@ -9,8 +9,9 @@ full speed.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.runtime.chance import chance
@@ -88,7 +89,7 @@ class Outage:
         self.attempt_count = 0
         self.until = 0.0
         self.reason = ""
-        self._waits: Optional[Generator[float, None, None]] = None
+        self._waits: Optional[Iterator[float]] = None
 
     @property
     def is_on(self) -> bool:
@@ -133,9 +134,12 @@ class Outage:
         return was_on
 
 
-def _waits() -> Generator[float, None, None]:
-    from backoff import expo
-
+def _waits() -> Iterator[float]:
+    try:
+        from backoff import expo
+    except (ImportError, OSError):
+        # Not even a module can be read: out of file descriptors, perhaps, and no hurry will help.
+        return itertools.repeat(MAX_RETRY_S)
     waits = expo(base=2, factor=FIRST_RETRY_S, max_value=MAX_RETRY_S)
     next(waits)
     return waits

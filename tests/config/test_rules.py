@@ -16,6 +16,7 @@ from telemetry.config.rules import (
     Integer,
     Names,
     Number,
+    PartlyRefusedError,
     Password,
     Patterns,
     Place,
@@ -94,7 +95,7 @@ def test_a_value_is_taken_in_each_of_its_forms(rule, value, expected):
         (Names(), "[[1]]"),
         (Patterns(), "("),
         (Patterns(), "[["),
-        pytest.param(Patterns(), "x" * 501, id="long"),
+        pytest.param(Patterns(), "x" * 513, id="long"),
         (Patterns(), "a{99999999999}"),
         pytest.param(Patterns(), DEEP, id="deep patterns"),
         (Place(), 7),
@@ -201,3 +202,13 @@ def test_a_refused_value_is_shown_short(value, shown, tmp_path):
     (line,) = config.problems
     assert f"(got {shown}" in line
     assert len(line) < 250
+
+
+def test_patterns_of_unbounded_cost_are_left_out():
+    """
+    A pattern that could take for ever, or matches nothing at all, is refused, and the others stay.
+    """
+    with pytest.raises(PartlyRefusedError, match="at most 2 open repetitions") as caught:
+        Patterns().parse(["EMP-[0-9]+", "(a+)+b", "x*", "BADGE-[0-9]+"])
+
+    assert caught.value.kept == ("EMP-[0-9]+", "BADGE-[0-9]+")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetry import TelemetryClient
 from telemetry.config import Secret, TelemetryConfig
 from telemetry.config.listing import listing
 from telemetry.config.names import RETIRED
@@ -560,7 +561,30 @@ def test_importing_reads_no_environment_and_no_slow_library():
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
 
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("as_argument", [False, True])
+def test_a_pattern_that_cannot_be_used_leaves_the_others(tmp_path, as_argument):
+    """
+    A refused pattern is a problem with its reason; the agent goes on, and the rest is scrubbed.
+    """
+    patterns = '["EMP-[0-9]+", "(a+)+b"]'
+    variables = {} if as_argument else {"TELEMETRY_SCRUB_PATTERNS": patterns}
+    arguments = {"scrub_patterns": ["EMP-[0-9]+", "(a+)+b"]} if as_argument else {}
+
+    config = TelemetryConfig.from_env(variables, base_dir=tmp_path, **arguments)
+
+    (problem,) = config.problems
+    assert "scrub" in problem.lower()
+    assert "(got '(a+)+b'); change or remove it" in problem
+    assert config.scrub_patterns == ("EMP-[0-9]+",)
+    client = TelemetryClient(config)
+    with client.track_run("a", "b") as run:
+        run.log_event("x", {"badge": "EMP-4711"})
+    client.close()
+    (journal,) = config.ndjson_dir.iterdir()
+    assert b"EMP-4711" not in journal.read_bytes()

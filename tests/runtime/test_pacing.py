@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 from telemetry.runtime import pacing
@@ -93,3 +94,15 @@ def test_a_sink_may_choose_its_pause():
     outage.fail("busy", 100.0)
 
     assert 99 < outage.remaining_s() <= 100
+
+
+def test_a_process_without_room_for_a_module_waits_its_longest(monkeypatch):
+    """
+    A failing sink in a process out of file descriptors costs no thread: the pause needs no import.
+    """
+    monkeypatch.setitem(sys.modules, "backoff", None)
+    outage = Outage()
+
+    assert outage.fail("no room")
+    assert outage.is_on
+    assert 0 <= outage.remaining_s() <= pacing.MAX_RETRY_S
