@@ -16,6 +16,8 @@ default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+# Quotes and ellipses, but no dashes: `--json` is an option.
+smartquotes_action = "qe"
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
