@@ -338,7 +338,7 @@ class Follower:
                 return
             if self.leadership.is_asked_to_leave():
                 return
-            if self._pace.pause_s and not self.requests.is_open:
+            if not self.requests.is_open and self._shared.bell.quiet_s() < QUIET_S:
                 self._pause(self._linger_s)
             epoch = self._shared.bell.look()
             self._deliver_ring()
@@ -349,8 +349,11 @@ class Follower:
         if self.requests.is_open or self._is_stopping:
             return
         self.boundary.idle()
-        if self._deadline is None and epoch == self._shared.bell.look():
-            self._rest(epoch)
+        if self._deadline is None:
+            if epoch == self._shared.bell.look():
+                self._rest(epoch)
+            else:  # rung before it could rest: a burst like one that wakes it
+                self._was_woken = True
 
     def _rest(self, epoch: int) -> None:
         self.seen_epoch = epoch

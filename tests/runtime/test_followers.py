@@ -138,6 +138,32 @@ def test_flush_waits_for_what_was_recorded_before_it(station, collector):
         recorder.join()
 
 
+def test_a_burst_that_begins_before_a_follower_rests_goes_on(station, collector, eventually):
+    """
+    What is recorded while a follower finishes is let go on, as where it wakes the follower.
+    """
+    has_idled = threading.Event()
+    are_asked_for = []
+    sink = collector(fails=lambda batch: are_asked_for.append(follower.requests.is_open))
+    sink.linger_s = 3600.0
+    followers = station.follow(sink)
+    (follower,) = followers._followers
+
+    def idle():
+        if not has_idled.is_set():
+            station.log(1, followers)
+            has_idled.set()
+
+    sink.idle = idle
+    station.log()
+    assert followers.flush(30)
+    eventually(has_idled.is_set)
+    assert followers.flush(30)
+
+    assert len(sink.ids) == 2
+    assert are_asked_for[1:] == [True]
+
+
 def test_one_sink_can_be_asked_without_waiting(station, collector, gate, eventually):
     """
     A ticket tells when one sink has what the journal had, whatever the others do.
