@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
-from telemetry.runtime.context import enter, leave
+from telemetry.runtime.context import current_context, leave, set_context
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,7 +82,7 @@ class RunContext:
         try:
             # Fetched, then called: Python 3.11 is quick at calling methods, which this is not.
             event = runtime.emitter.event
-            event(run.part_bytes, event_type, payload)
+            event(run.part, event_type, payload)
         except Exception as error:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(error)
 
@@ -140,7 +140,8 @@ class RunContext:
             self._run = self._client._start(  # noqa: SLF001
                 self._agent, self._job, self._trigger, self._fields
             )
-            self._outer = enter(self)
+            self._outer = current_context()
+            set_context(self)
             return self
         except BaseException as error:  # Ctrl+C in here: the block's end will not be called
             self._close(error)
@@ -161,7 +162,8 @@ class RunContext:
             raise
 
     def _close(self, error: Optional[BaseException]) -> None:
-        leave(self, self._outer)
+        if current_context() is self:  # `leave`, without the call
+            set_context(self._outer)
         if self._run is not None:
             self._client._finish(self._run, error)  # noqa: SLF001
         self._outer = None

@@ -203,9 +203,12 @@ def _calling(tracking: Tracking) -> Callable[..., Any]:
 
     Python calls its own methods by name for half of what a ``with`` costs.
     """
+    client, fields = tracking.client, tracking.fields
+    agent, job, trigger = tracking.agent_name, tracking.job_type, tracking.trigger_type
 
     def call(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        run = tracking.run()
+        own = default_client() if client is None else client
+        run = RunContext(own, agent, job, trigger, fields)
         run.__enter__()
         try:
             result = wrapped(*args, **kwargs)

@@ -23,6 +23,8 @@ from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+#: Only an object that has this key can open like a record.
+MARKER_KEY = "lt"
 MARKER = b'{"lt":'
 ESCAPED_MARKER = b'{ "lt":'
 _EVENT_HEAD = b'{"lt":%d,"record_type":"event",' % FORMAT_VERSION

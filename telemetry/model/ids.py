@@ -172,13 +172,16 @@ class Clock:
     never fall.
     """
 
-    __slots__ = ("_known", "last_us", "time_ns")
+    __slots__ = ("last_us", "read", "time_ns")
+
+    #: Return the time as `now_us` and as `text` give it, its second's stamp, and the second.
+    read: Callable[[], tuple[int, str, str, int]]
 
     def __init__(self, time_ns: Callable[[], int] = time.time_ns) -> None:
         self.time_ns = time_ns
         #: The last reading; who reads the time himself keeps this rising as `now_us` does.
         self.last_us = 0
-        self._known: Second = (-MICROS, "", "", -1)
+        self.read = self._compile_read()
 
     def now_us(self) -> int:
         """
@@ -198,30 +201,36 @@ class Clock:
 
     def second_of(self, now_us: int) -> Second:
         """
-        Return the second that a time falls into; made once for all readings of that second.
+        Return the second that a time falls into.
         """
         second = now_us // MICROS
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         stamp = text.replace("-", "").replace(":", "")
-        self._known = known = (second * MICROS, text, stamp, second)
-        return known
+        return second * MICROS, text, stamp, second
 
-    def read(self) -> tuple[int, str, str, int]:
+    def _compile_read(self) -> Callable[[], tuple[int, str, str, int]]:
         """
-        Return the time as `now_us` and as `text` give it, its second's stamp, and the second.
+        Return `read`, as a closure: it costs less than a method.
         """
-        time_ns = self.time_ns
-        now = time_ns() // 1000
-        if now <= self.last_us:
-            now = self.last_us + 1
-        self.last_us = now
-        first, text, stamp, second = self._known
-        micro = now - first
-        if not 0 <= micro < MICROS:
-            first, text, stamp, second = self.second_of(now)
+        time_ns, digits = self.time_ns, THREE_DIGITS
+        known: Second = (-MICROS, "", "", -1)
+
+        def read() -> tuple[int, str, str, int]:
+            nonlocal known
+            now = time_ns() // 1000
+            if now <= self.last_us:
+                now = self.last_us + 1
+            self.last_us = now
+            # One reading of one name: another thread may put the next second there.
+            first, text, stamp, second = known
             micro = now - first
-        thousandths = THREE_DIGITS[micro // 1000]
-        return now, f"{text}.{thousandths}{THREE_DIGITS[micro % 1000]}Z", stamp, second
+            if not 0 <= micro < MICROS:
+                first, text, stamp, second = known = self.second_of(now)
+                micro = now - first
+            millis, micros = digits[micro // 1000], digits[micro % 1000]
+            return now, f"{text}.{millis}{micros}Z", stamp, second
+
+        return read
 
     def text(self, now_us: int) -> str:
         """

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import msgspec
 
 from telemetry.model.bounds import PAIR_ITEMS, Limits, Walker
-from telemetry.model.codec import MARKER, escape_marker
+from telemetry.model.codec import MARKER_KEY, escape_marker
 from telemetry.model.forms import MAX_INT, MIN_INT, cut
 from telemetry.model.scrub import VALUE_KEYS
 
@@ -142,7 +142,7 @@ class PayloadEncoder:
                             break
                     else:
                         data = _encode(flat)
-                        if len(data) <= limit and MARKER not in data:
+                        if len(data) <= limit and MARKER_KEY not in flat:
                             return data
                 except Exception:  # noqa: BLE001, S110 (the careful way answers for all that)
                     pass
@@ -161,6 +161,8 @@ class PayloadEncoder:
             raise _UnusualError
         copy = value.copy()
         is_named = type(copy) is dict
+        if is_named and MARKER_KEY in copy:
+            raise _UnusualError
         careful_keys: dict[Any, bool] = self._careful_keys
         if not is_named and len(copy) == PAIR_ITEMS and self._may_name(copy[0]):
             raise _UnusualError

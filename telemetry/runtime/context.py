@@ -17,6 +17,8 @@ _current: ContextVar[Optional[RunContext]] = ContextVar("telemetry_run", default
 #: Return the innermost run of this context; None outside of any. The variable's own method: no call
 #: of ours around it.
 current_context: Callable[[], Optional[RunContext]] = _current.get
+#: Make a run the innermost one of this context.
+set_context: Callable[[Optional[RunContext]], object] = _current.set
 
 
 def enter(run: Optional[RunContext]) -> Optional[RunContext]:

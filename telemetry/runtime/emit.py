@@ -29,9 +29,6 @@ _encode = msgspec.json.Encoder().encode
 #: Distinct event types whose bytes are kept ready; an agent that makes up more pays for encoding.
 _MAX_CACHED_TYPES = 512
 MAX_EVENT_TYPE_LENGTH = 255
-#: The two halves of a second's fraction as they stand in a line.
-_MILLIS = tuple(digits.encode() for digits in THREE_DIGITS)
-_LAST_MICROS = tuple(digits + b"Z" for digits in _MILLIS)
 COMMIT = RecordType.COMMIT.value
 
 Append = Callable[[bytes, int], bool]
@@ -49,7 +46,7 @@ class Emitter:
     """
 
     #: Record what `log_event` was given: the run's two keys from `identity`, the type, the payload.
-    event: Callable[[bytes, str, object], None]
+    event: Callable[[str, str, object], None]
 
     #: Record anything else, at a time already read from the clock: the kind as `change` takes it,
     #: the second and the time's text, the run's two keys, and the rest of the line in two parts.
@@ -70,7 +67,7 @@ class Emitter:
         self._encoder = encoder
         self._processors = tuple(processors)
         self.clock = Clock()
-        self._event_types: dict[str, bytes] = {}
+        self._event_types: dict[str, str] = {}
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -96,15 +93,16 @@ class Emitter:
         """
         return f'{{"lt":{FORMAT_VERSION},"record_type":{record_type},"id":"{self.writer}-'
 
-    def _compile_event(self) -> Callable[[bytes, str, object], None]:
+    def _compile_event(self) -> Callable[[str, str, object], None]:
         mark, number, append, refused = self.mark, self.number, self.append, self.refused
         encode, processors, kinds = self._encoder.encode, self._processors, self._event_types
         bell, ring, clock, time_ns = self.bell, self.bell.ring, self.clock, self.clock.time_ns
-        head = self.head('"event"').encode()
+        sealed, begun = sealing(self.head('"event"'))
+        digits = THREE_DIGITS
         # The second that is being written in: its first microsecond, its number, its text.
-        known = (-MICROS, -1, b"")
+        known = (-MICROS, -1, "")
 
-        def event(run_part: bytes, event_type: str, payload: object) -> None:
+        def event(run_part: str, event_type: str, payload: object) -> None:
             nonlocal known
             if not mark[0]:
                 self.after_fork()
@@ -129,22 +127,12 @@ class Emitter:
             micro = now - first
             if not 0 <= micro < MICROS:
                 first, second_text, _, second = clock.second_of(now)
-                text = f'","timestamp":"{second_text}.'.encode()
+                text = f'","timestamp":"{second_text}.'
                 known = (first, second, text)
                 micro = now - first
-            body = b"".join(
-                (
-                    head,
-                    b"%d" % number(),
-                    text,
-                    _MILLIS[micro // 1000],
-                    _LAST_MICROS[micro % 1000],
-                    run_part,
-                    kind,
-                    data,
-                )
-            )
-            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            millis, micros = digits[micro // 1000], digits[micro % 1000]
+            rest = f"{number()}{text}{millis}{micros}Z{run_part}{kind}".encode() + data
+            line = sealed % (rest, crc32(rest, begun))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:
@@ -156,8 +144,11 @@ class Emitter:
         mark, number, append, refused = self.mark, self.number, self.append, self.refused
         bell, ring = self.bell, self.bell.ring
         heads = {
-            COMMIT: self.head('"commit"'),
-            **{change.value: self.head(f'"run","change":"{change.value}"') for change in Change},
+            COMMIT: sealing(self.head('"commit"')),
+            **{
+                change.value: sealing(self.head(f'"run","change":"{change.value}"'))
+                for change in Change
+            },
         }
 
         def record(  # noqa: PLR0913, PLR0917 (by position it costs less)
@@ -167,10 +158,9 @@ class Emitter:
                 self.after_fork()
                 self.record(kind, second, time_text, run_part, fields, more)
                 return
-            body = (
-                f'{heads[kind]}{number()}","timestamp":"{time_text}{run_part}{fields}{more}'
-            ).encode()
-            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            sealed, begun = heads[kind]
+            rest = f'{number()}","timestamp":"{time_text}{run_part}{fields}{more}'.encode()
+            line = sealed % (rest, crc32(rest, begun))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:
@@ -194,12 +184,12 @@ class Emitter:
         self.record(kind, second, time_text, run_part, fields, "")
         return now
 
-    def _event_type(self, event_type: object) -> bytes:
+    def _event_type(self, event_type: object) -> str:
         """
         Return an event type as its part of the line, remembered if there are not too many.
         """
         text = self._encoder.clean(event_type if isinstance(event_type, str) else repr(event_type))
-        kind = b',"event_type":%b,"payload":' % _encode(str(text)[:MAX_EVENT_TYPE_LENGTH])
+        kind = f',"event_type":{encode_text(str(text)[:MAX_EVENT_TYPE_LENGTH])},"payload":'
         if isinstance(event_type, str) and len(self._event_types) < _MAX_CACHED_TYPES:
             self._event_types[event_type] = kind
         return kind
@@ -214,6 +204,17 @@ class Emitter:
 
 #: What a processor's guard returns where the processor dropped the event.
 DROPPED = object()
+
+
+def sealing(head: str) -> tuple[bytes, int]:
+    """
+    Return what makes a line of what stands behind its head, and the checksum to go on from.
+
+    Whoever fills both in has the checksum of the head at no cost: ``sealed % (rest, crc32(rest,
+    begun))``.
+    """
+    beginning = head.encode()
+    return beginning + b'%b,"crc":"%08x"}\n', crc32(beginning)
 
 
 def identity(event_id: str, run_id: str) -> str:

@@ -50,14 +50,14 @@ class Lookup:
         self._journal = journal
         self._known: dict[str, _Answer] = {}
 
-    def part(self, run_id: object) -> bytes:
+    def part(self, run_id: object) -> str:
         """
         Return the run's keys as they stand in a line; only the run id of an unknown one.
 
         Asks the database at most once for each id in a while, and never the journal.
         """
         text = str(run_id)[:255]
-        return identity(self._ask(text) or "", text).encode()
+        return identity(self._ask(text) or "", text)
 
     def event_id(self, run_id: object) -> Optional[str]:
         """

@@ -27,9 +27,9 @@ from telemetry.model.run import (
     parse_status,
 )
 from telemetry.model.values import accept, suggest
-from telemetry.runtime.emit import COMMIT, encode_part, encode_text, identity
+from telemetry.runtime.emit import COMMIT, encode_part, encode_text, identity, sealing
 from telemetry.runtime.notices import notice
-from telemetry.runtime.openruns import NOTHING, OpenRun, open_run
+from telemetry.runtime.openruns import NOTHING, OpenRun
 
 if TYPE_CHECKING:
     from telemetry.model.payload import PayloadEncoder
@@ -111,7 +111,7 @@ class Recorder:
         mark, number, read = emitter.mark, emitter.number, emitter.clock.read
         append, refused = emitter.append, emitter.refused
         bell, ring = emitter.bell, emitter.bell.ring
-        head = emitter.head(f'"run","change":"{Change.STARTED.value}"')
+        sealed, begun = sealing(emitter.head(f'"run","change":"{Change.STARTED.value}"'))
         # The run that the last one was nested in, and how that stands in a line.
         nested = _nested_in("")
 
@@ -153,13 +153,13 @@ class Recorder:
                 run_id = run_id or new_run_id
                 part = identity(event_id, run_id)
             said = f'{shared},"start_time":"{start_time}","trace_id":"{trace_id}"{parent[1]}'
-            run = open_run(event_id, run_id, trace_id, part, said, now, monotonic_ns())
+            run = OpenRun(event_id, run_id, trace_id, part, said, now, monotonic_ns())
             more = ',"status":"running"'
             if fields:
                 self._hold(run, self._accept_all(fields, run.values))
                 said, more = run.opening, more + encode_part(run.values)
-            body = f'{head}{number()}","timestamp":"{start_time}{part}{said}{more}'.encode()
-            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            rest = f'{number()}","timestamp":"{start_time}{part}{said}{more}'.encode()
+            line = sealed % (rest, crc32(rest, begun))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:
@@ -173,7 +173,7 @@ class Recorder:
         mark, number, read = emitter.mark, emitter.number, emitter.clock.read
         append, refused = emitter.append, emitter.refused
         bell, ring = emitter.bell, emitter.bell.ring
-        head = emitter.head(f'"run","change":"{Change.ENDED.value}"')
+        sealed, begun = sealing(emitter.head(f'"run","change":"{Change.ENDED.value}"'))
 
         def end(run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
             if not mark[0]:
@@ -186,10 +186,8 @@ class Recorder:
             said = f',"status":"{word}","end_time":"{end_time}","duration_ms":{elapsed_ms}'
             if run.values is not NOTHING or fields or outcome.error_summary:
                 said = self._said_at_end(run, outcome, fields, said)
-            body = (
-                f'{head}{number()}","timestamp":"{end_time}{run.part}{run.opening}{said}'
-            ).encode()
-            line = body + b',"crc":"%08x"}\n' % crc32(body)
+            rest = f'{number()}","timestamp":"{end_time}{run.part}{run.opening}{said}'.encode()
+            line = sealed % (rest, crc32(rest, begun))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:

@@ -29,7 +29,7 @@ from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
 from telemetry.runtime.notices import notice, set_level
 from telemetry.runtime.observers import ObserverSink
-from telemetry.runtime.openruns import OpenRun, OpenRuns, open_run
+from telemetry.runtime.openruns import OpenRun, OpenRuns
 from telemetry.runtime.places import usable
 from telemetry.runtime.plugins import Plugins
 from telemetry.runtime.processors import guarded_processors
@@ -111,13 +111,13 @@ class Runtime:
         if self.followers.is_leading:
             self.liveness.reap()
 
-    def part_of(self, run_id: str) -> bytes:
+    def part_of(self, run_id: str) -> str:
         """
         Return the keys of a run as they stand in a line, of this process or another.
         """
         run = self.runs.find(run_id)
         if run is not None:
-            return run.part_bytes
+            return run.part
         return self._lookup.part(run_id)
 
     def find(self, run_id: str) -> Optional[str]:
@@ -143,7 +143,7 @@ class Runtime:
         """
         now, _, stamp, _ = self.emitter.clock.read()
         run_id = f"error-{ids.new_ids(now, stamp, ids.name_in_run_id(agent_name))[2]}"
-        return open_run("", run_id, "", identity("", run_id), "", now, 0)
+        return OpenRun("", run_id, "", identity("", run_id), "", now, 0)
 
     def notice(self, key: str, message: str) -> None:
         """

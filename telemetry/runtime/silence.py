@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional
 
 from telemetry.model import ids
-from telemetry.runtime.openruns import OpenRun, open_run
+from telemetry.runtime.openruns import OpenRun
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -38,7 +38,7 @@ class SilentEmitter:
     Takes events, and forgets them.
     """
 
-    def event(self, run_part: bytes, event_type: str, payload: object) -> None:
+    def event(self, run_part: str, event_type: str, payload: object) -> None:
         """
         Do nothing; the payload is not looked at.
         """
@@ -68,7 +68,7 @@ class SilentRecorder:
         now, _, stamp, _ = self._clock.read()
         event_id, own_trace_id, new_run_id = ids.new_ids(now, stamp, _name(agent_name))
         run_id, trace_id = run_id or new_run_id, trace_id or own_trace_id
-        return open_run(event_id, run_id, trace_id, "", "", now, 0)
+        return OpenRun(event_id, run_id, trace_id, "", "", now, 0)
 
     def update(self, run: OpenRun, fields: Mapping[str, Any]) -> None:
         """
@@ -144,11 +144,11 @@ class SilentRuntime:
         self.runs = SilentRuns()
         self.liveness = SilentLiveness()
 
-    def part_of(self, run_id: str) -> bytes:
+    def part_of(self, run_id: str) -> str:
         """
         Return no keys.
         """
-        return b""
+        return ""
 
     def find(self, run_id: str) -> Optional[str]:
         """
