@@ -77,7 +77,6 @@ class ExcelWriter:
         Raises:
             UsageError: There are more of them than a sheet has rows.
         """
-        sheet, times = self._sheets[SHEETS[0]], self._times
         for row in batch:
             self._row += 1
             if self._row > MAX_RUNS:
@@ -86,16 +85,21 @@ class ExcelWriter:
                     " narrow it with a filter or --limit, or export csv or parquet"
                 )
             for column, value in enumerate(row):
-                if value is None:
-                    continue
-                if isinstance(value, str):
-                    moment = _moment(value) if times[column] else None
-                    if moment is not None:
-                        sheet.write_datetime(self._row, column, moment, self._time)
-                    else:
-                        sheet.write_string(self._row, column, _text(value))
-                else:
-                    self._number(sheet, column, value)
+                if value is not None:
+                    self._cell(column, value)
+
+    def _cell(self, column: int, value: Any) -> None:
+        """
+        Write a value into the present row: a time as one, where it can be read.
+        """
+        sheet = self._sheets[SHEETS[0]]
+        moment = _moment(value) if self._times[column] and isinstance(value, str) else None
+        if moment is not None:
+            sheet.write_datetime(self._row, column, moment, self._time)
+        elif isinstance(value, str):
+            sheet.write_string(self._row, column, _text(value))
+        else:
+            self._number(sheet, column, value)
 
     def finish(self, snapshot: Snapshot, /) -> None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Callable
+from typing import Callable, Generic, Protocol, TypeVar
 
 PIECE_BYTES = 256 << 10
 _GZIP_SLICE_BYTES = 64 << 10
@@ -24,6 +24,45 @@ class PackedBodyError(ValueError):
     """
 
 
+class _Inflater(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+
+InflaterType = TypeVar("InflaterType", bound=_Inflater)
+
+
+class _Members(Generic[InflaterType]):
+    """
+    The inflaters of a body, one for each of its members.
+
+    Args:
+        make: Returns a new one.
+        noun: What such a format calls its members.
+    """
+
+    def __init__(self, make: Callable[[], InflaterType], noun: str) -> None:
+        self._make = make
+        self._noun = noun
+        self._count = 1
+        #: That of the last member so far.
+        self.last = make()
+
+    def present(self) -> InflaterType:
+        """
+        Return the inflater of the bytes that come next.
+
+        Raises:
+            PackedBodyError: There are too many members.
+        """
+        if self.last.eof:
+            self._count += 1
+            if self._count > MAX_MEMBERS:
+                raise PackedBodyError(f"more than {MAX_MEMBERS} {self._noun}")
+            self.last = self._make()
+        return self.last
+
+
 def gunzip(packed: bytes) -> Iterator[bytes]:
     """
     Yield what a gzip body holds, in pieces.
@@ -31,16 +70,11 @@ def gunzip(packed: bytes) -> Iterator[bytes]:
     Raises:
         PackedBodyError: It is damaged or cut short.
     """
-    inflater = zlib.decompressobj(_GZIP_FORMAT)
-    members_count = 1
-    for start in range(0, len(packed), _GZIP_SLICE_BYTES):
-        rest = packed[start : start + _GZIP_SLICE_BYTES]
+    members = _Members(lambda: zlib.decompressobj(_GZIP_FORMAT), "members")
+    for one in _slices(packed, _GZIP_SLICE_BYTES):
+        rest = one
         while rest:
-            if inflater.eof:
-                members_count += 1
-                if members_count > MAX_MEMBERS:
-                    raise PackedBodyError(f"more than {MAX_MEMBERS} members")
-                inflater = zlib.decompressobj(_GZIP_FORMAT)
+            inflater = members.present()
             try:
                 piece = inflater.decompress(rest, PIECE_BYTES)
             except zlib.error as error:
@@ -48,7 +82,12 @@ def gunzip(packed: bytes) -> Iterator[bytes]:
             rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
             if piece:
                 yield piece
-    yield from _remaining(inflater)
+    yield from _remaining(members.last)
+
+
+def _slices(packed: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(packed), size):
+        yield packed[start : start + size]
 
 
 def _remaining(inflater: zlib._Decompress) -> Iterator[bytes]:
@@ -69,34 +108,37 @@ def unzstd(packed: bytes) -> Iterator[bytes]:
     Raises:
         PackedBodyError: It is damaged or cut short, or needs too much memory.
     """
+    held: list[bytes] = []
+    held_bytes = 0
+    for piece in _unzstd_slices(packed):
+        held.append(piece)
+        held_bytes += len(piece)
+        if held_bytes >= PIECE_BYTES:
+            yield b"".join(held)
+            held, held_bytes = [], 0
+    yield b"".join(held)
+
+
+def _unzstd_slices(packed: bytes) -> Iterator[bytes]:
+    """
+    Yield what each small slice holds, and check that the end was there.
+    """
     import zstandard
 
     reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-    inflater = reader.decompressobj()
-    members_count = 1
-    held: list[bytes] = []
-    held_bytes = 0
-    for start in range(0, len(packed), _ZSTD_SLICE_BYTES):
-        rest = packed[start : start + _ZSTD_SLICE_BYTES]
+    members = _Members(reader.decompressobj, "frames")
+    for one in _slices(packed, _ZSTD_SLICE_BYTES):
+        rest = one
         while rest:
-            if inflater.eof:
-                members_count += 1
-                if members_count > MAX_MEMBERS:
-                    raise PackedBodyError(f"more than {MAX_MEMBERS} frames")
-                inflater = reader.decompressobj()
+            inflater = members.present()
             try:
                 piece = inflater.decompress(rest)
             except zstandard.ZstdError as error:
                 raise PackedBodyError("not zstd, damaged, or with too large a window") from error
             rest = inflater.unused_data if inflater.eof else b""
-            held.append(piece)
-            held_bytes += len(piece)
-            if held_bytes >= PIECE_BYTES:
-                yield b"".join(held)
-                held, held_bytes = [], 0
-    if not inflater.eof:
+            yield piece
+    if not members.last.eof:
         raise PackedBodyError("cut short")
-    yield b"".join(held)
 
 
 #: The encodings that are understood, as Content-Encoding names them.

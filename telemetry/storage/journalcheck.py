@@ -60,35 +60,44 @@ def check_journal(
     """
     findings: list[Finding] = []
     writers = _Writers()
-    counts = JournalCounts()
     segments = journal.segments()
     total = sum(segment.size for segment in segments)
-    done = 0
+    done = record_count = foreign_count = 0
     for segment in segments:
         try:
             for chunk in chunks_of(journal, segment):
                 findings += _damage(journal, segment, chunk)
                 writers.see(chunk, segment.id)
+                record_count += len(chunk.records)
+                foreign_count += chunk.foreign_count
                 done += chunk.cursor.offset - chunk.cursor.start
-                counts = attrs.evolve(
-                    counts,
-                    record_count=counts.record_count + len(chunk.records),
-                    foreign_count=counts.foreign_count + chunk.foreign_count,
-                )
-                if progress is not None:
-                    progress(done, total)
+                (progress or _nobody)(done, total)
         except OSError as error:
-            text = f"{segment.path} cannot be read ({error.strerror or error})"
-            advice = "make it readable for this user, or move it out of the directory"
-            findings.append(Finding("journal", Level.DAMAGE, text, advice))
-    if counts.foreign_count:
-        text = f"{counts.foreign_count} lines were written by another program"
+            findings.append(_unreadable(segment, error))
+    if foreign_count:
+        text = f"{foreign_count} lines were written by another program"
         findings.append(Finding("journal", Level.NOTE, text, "telemetry import takes them over"))
     findings += writers.gaps(is_retired=retired)
-    counts = attrs.evolve(
-        counts, segment_count=len(segments), byte_count=total, writer_count=len(writers.ranges)
+    counts = JournalCounts(
+        segment_count=len(segments),
+        record_count=record_count,
+        byte_count=total,
+        writer_count=len(writers.ranges),
+        foreign_count=foreign_count,
     )
     return findings, counts
+
+
+def _nobody(_done: int, _total: int) -> None:
+    """
+    Tell nobody how far it is.
+    """
+
+
+def _unreadable(segment: Segment, error: OSError) -> Finding:
+    text = f"{segment.path} cannot be read ({error.strerror or error})"
+    advice = "make it readable for this user, or move it out of the directory"
+    return Finding("journal", Level.DAMAGE, text, advice)
 
 
 def _damage(journal: Journal, segment: Segment, chunk: Chunk) -> Iterator[Finding]:

@@ -202,23 +202,35 @@ def _make(
     """
     decisions = list(start.decisions)
     while True:
+        if start.base is not None:
+            create_exclusively(successor, b"")
+            copy_database(start.base, successor)
         try:
-            if start.base is not None:
-                create_exclusively(successor, b"")
-                copy_database(start.base, successor)
-            with translated(successor), contextlib.closing(connect(successor)) as connection:
-                _prepare(connection)
-                with immediate(connection):
-                    connection.execute(f"DROP TABLE IF EXISTS {INFO_TABLE}")
-                    keep(connection, decisions)
-                counts = _fill(connection, journal, progress)
-                create_missing_indexes(connection)
-                return counts, connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
+            return _make_knowing(decisions, successor, journal, progress)
         except UnknownUndoError as error:
             if time_of(error.record) < start.base_time:
                 raise
             decisions.append(error.record)
             discard(successor)
+
+
+def _make_knowing(
+    decisions: Sequence[Record], successor: Path, journal: Journal, progress: Optional[Progress]
+) -> tuple[_Counts, int]:
+    """
+    Fill a new database that knows from the first what was taken back.
+
+    Raises:
+        UnknownUndoError: The journal has a decision that is not among these.
+    """
+    with translated(successor), contextlib.closing(connect(successor)) as connection:
+        _prepare(connection)
+        with immediate(connection):
+            connection.execute(f"DROP TABLE IF EXISTS {INFO_TABLE}")
+            keep(connection, decisions)
+        counts = _fill(connection, journal, progress)
+        create_missing_indexes(connection)
+        return counts, connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
