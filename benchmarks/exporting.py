@@ -17,11 +17,13 @@ FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx")
 FILL = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
 INSERT INTO agent_runs (event_id, run_id, agent_name, job_type, status, start_time, end_time,
-    duration_ms, items_discovered, items_succeeded, items_failed, error_summary, metrics_json)
+    created_at, duration_ms, items_discovered, items_succeeded, items_failed, error_summary,
+    metrics_json)
 SELECT printf('0193%08x-0000-7000-8000-000000000000', i), printf('20261122T000000Z-agent-%08x', i),
     'agent-' || (i % 50), 'job-' || (i % 7), CASE i % 10 WHEN 0 THEN 'failed' ELSE 'success' END,
-    strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1760000000 + i, 'unixepoch'),
-    strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1760000005 + i, 'unixepoch'), 5000 + i % 997, 10, 9, 1,
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', :begin + i, 'unixepoch'),
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', :begin + 5 + i, 'unixepoch'),
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', :begin + i, 'unixepoch'), 5000 + i % 997, 10, 9, 1,
     CASE i % 10 WHEN 0 THEN 'OSError: no route to host' END, '{"pages": 3}'
 FROM n
 """
@@ -44,13 +46,16 @@ print(json.dumps([peak_mib() - before, count / (time.process_time() - begun)]))
 """
 
 
-def _fill(path: Path, count: int) -> None:
+def fill(path: Path, count: int, *, begin: int = 1_760_000_000) -> None:
+    """
+    Make a database of so many runs, one a second from a Unix time on.
+    """
     from telemetry.storage.migrations import migrate
     from telemetry.storage.sqlite import connect
 
     connection = connect(path)
     migrate(connection)
-    connection.execute(FILL, {"count": count})
+    connection.execute(FILL, {"count": count, "begin": begin})
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
@@ -63,7 +68,7 @@ def measure(*, quick: bool) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as directory:
         database = Path(directory) / "telemetry.sqlite"
-        _fill(database, count)
+        fill(database, count)
         for name in FORMATS:
             done = subprocess.run(
                 [sys.executable, "-c", EXPORT, str(database), name, str(count)],

@@ -24,6 +24,9 @@ def main():
     pass
 main()
 """
+#: What the installed command does.
+RUNS = "import sys; sys.argv[1:] = ['runs']; from telemetry.cli.main import main; main()"
+BARE = "import click, sqlite3"
 WORK = """
 import ast, pathlib
 {decoration}
@@ -50,6 +53,22 @@ def _cpu(source: str, environment: Mapping[str, str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def _shell(base: str, rounds: int) -> Row:
+    """
+    Measure ``telemetry runs`` on a small base directory, as a shell starts it.
+    """
+    environment = {"TELEMETRY_BASE_DIR": base}
+    for _ in range(5):
+        _cpu(ONE_RUN, environment)
+    _cpu(RUNS, environment)
+    ratios = [_cpu(RUNS, environment) / _cpu(BARE, environment) for _ in range(rounds)]
+    return Row(
+        what="CPU of `telemetry runs` on a small base / importing click and sqlite3",
+        value=statistics.median(ratios),
+        target=1.5,
+    )
+
+
 def measure(*, quick: bool) -> list[Row]:
     """
     Measure fresh interpreters in turn.
@@ -65,6 +84,7 @@ def measure(*, quick: bool) -> list[Row]:
             fresh.append(_cpu(ONE_RUN, recording) / _cpu(PACKAGES, recording))
             decorated, bare = WORK.format(decoration=DECORATION), WORK.format(decoration="")
             disabled.append(_cpu(decorated, off) / _cpu(bare, off))
+        shell = _shell(str(Path(base, "shell")), rounds)
     return [
         Row(
             what="CPU of a fresh interpreter with one run / importing the required packages",
@@ -76,4 +96,5 @@ def measure(*, quick: bool) -> list[Row]:
             value=statistics.median(disabled),
             target=1.1,
         ),
+        shell,
     ]

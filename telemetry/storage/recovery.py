@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
+from telemetry.model.errors import CodecError
+from telemetry.model.fold import Fold
 from telemetry.model.records import RecordType
 from telemetry.storage.appendfile import create_exclusively
 from telemetry.storage.aside import free_name, swap_in
@@ -21,9 +23,8 @@ from telemetry.storage.cursors import DATABASE_SINK, read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
-from telemetry.storage.rows import apply_all_but, load_fold
+from telemetry.storage.rows import apply_all_but
 from telemetry.storage.sqlite import (
-    MalformedDatabaseError,
     connect,
     connect_read_only,
     immediate,
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
+_FOLDED_SQL = (
+    f"SELECT {', '.join(f'r.{name}' for name in RUN_COLUMNS)}, f.state"
+    " FROM agent_runs r LEFT JOIN run_folds f ON f.event_id = r.event_id"
+)
 _COMPARED = ("agent_runs", "run_events", "run_records", "commits")
 
 Progress = Callable[[int, int], None]
@@ -151,14 +156,13 @@ def check_folds(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """
     Yield the key of each run whose row is not what its stored fold gives, and what is wrong.
     """
-    sql = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
-    for values in connection.execute(sql):
+    for *values, state in connection.execute(_FOLDED_SQL):
         row = dict(zip(RUN_COLUMNS, values))
         event_id = row["event_id"]
         try:
-            fold = load_fold(connection, event_id)
-        except MalformedDatabaseError as error:
-            yield event_id, str(error)
+            fold = Fold() if state is None else Fold.load(state, row)
+        except CodecError as error:
+            yield event_id, f"the state of run {event_id} must be as it was stored (got {error})"
             continue
         if fold.deleted or fold.row() != row:
             yield event_id, f"run {event_id}: its row is not what it was folded from"

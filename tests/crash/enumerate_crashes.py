@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -220,6 +221,8 @@ class Traced:
             os.read(start, 1)
             scenario.run(directory, lambda number: os.write(writing, b"%d\n" % number))
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
 
