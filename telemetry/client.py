@@ -66,6 +66,9 @@ class TelemetryClient:
     Clients of the same directory share one writer, so making many costs nothing. Making one opens
     no file and starts no thread; the first record does.
 
+    Safe from any thread, and in a forked child. No call raises an error of telemetry's own: it is
+    one warning in its log, unless TELEMETRY_STRICT is set.
+
     Args:
         config: Settings; from the environment if not given.
         base_dir: Base directory, before what the environment says.
@@ -107,9 +110,14 @@ class TelemetryClient:
         **fields: Any,
     ) -> str:
         """
-        Record the start of a run.
+        Record the start of a run; it has to be ended, by any process.
+
+        When it returns, ``kill -9`` cannot undo it.
 
         Args:
+            agent_name: At most 255 characters; a longer one is cut.
+            job_type: The kind of work, of the same length.
+            trigger_type: ``cli``, ``web``, ``scheduler``, ``mcp`` or ``manual``.
             run_id: An id of the caller's own: at most 255 characters, no slash, backslash or
                 control character; a bad one is replaced, with one warning.
             fields: Any other fields of the run.
@@ -137,6 +145,11 @@ class TelemetryClient:
         Record the end of a run, of this process or another.
 
         A second end of the same run is one warning. An unknown status is recorded as ``failed``.
+        When it returns, ``kill -9`` cannot undo it.
+
+        Args:
+            status: One of `Status`, or a word that is understood as one, such as ``completed``.
+            fields: Any other fields of the run; those set before stay.
         """
         runtime = self._runtime
         try:
@@ -230,6 +243,12 @@ class TelemetryClient:
     def catch_up(self, timeout: float = FLUSH_TIMEOUT_S) -> bool:
         """
         Bring the sinks up to everything in the base directory, also of other processes.
+
+        Args:
+            timeout: Seconds to wait over all sinks together.
+
+        Returns:
+            Whether all of it arrived; what did not stays in the journal for the next follower.
         """
         return self._runtime.catch_up(timeout)
 
@@ -246,7 +265,10 @@ class TelemetryClient:
         Flush and release what the client holds; a later call opens it again.
 
         Args:
-            timeout: Seconds; the exit budget of the settings if not given.
+            timeout: Seconds to wait over all sinks together; TELEMETRY_EXIT_TIMEOUT_S if not given.
+
+        Returns:
+            Whether everything arrived; what did not stays in the journal for the next follower.
         """
         return self._runtime.close(self.config.exit_timeout_s if timeout is None else timeout)
 

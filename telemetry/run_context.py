@@ -90,7 +90,9 @@ class RunContext:
         """
         Set fields of the run to absolute values; each is recorded at once.
 
-        Names that are no fields are kept under ``context_json``, with one warning.
+        When it returns, ``kill -9`` cannot undo it. Safe from any thread; a value that its field
+        cannot hold is left out, with one warning. Names that are no fields are kept under
+        ``context_json``, with one warning.
         """
         if self._run is not None:
             runtime = self._client._runtime  # noqa: SLF001

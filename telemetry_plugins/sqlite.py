@@ -110,6 +110,12 @@ class SqliteSink:
 
         Records without a segment, from the emergency ring, move no cursor; they come again with the
         journal, by the same ids.
+
+        Raises:
+            TransientSinkError: The database is locked, or the disk full; nothing of it was written.
+            PermanentSinkError: SQLite cannot store values of some records.
+            PausedSinkError: It is a database that this release must leave alone.
+            CursorMovedError: Another process committed this range; nothing of it was written.
         """
         try:
             with self._guarded():

@@ -42,6 +42,7 @@ class TelemetryAPI(Caller):
 
     Raises:
         SettingsError: The address or the token cannot be used.
+        ValueError: timeout_s is not above 0, or retries is below it.
         APIError: From every call; its classes say what happened.
     """
 

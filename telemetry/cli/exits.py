@@ -57,6 +57,9 @@ class CommandError(click.ClickException):
 def fail(message: str, exit_code: Exit) -> NoReturn:
     """
     End the command with a message that names the thing, the rule, the value and the way out.
+
+    Raises:
+        CommandError: Always.
     """
     raise CommandError(message, exit_code)
 

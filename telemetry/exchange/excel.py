@@ -104,6 +104,9 @@ class ExcelWriter:
     def finish(self, snapshot: Snapshot, /) -> None:
         """
         Write the other sheets, and the file.
+
+        Raises:
+            OSError: The file cannot be written.
         """
         selection = self._order.selection
         self._summary(snapshot.totals(selection))

@@ -103,6 +103,9 @@ def _items(returned: Any) -> Iterable[Any]:
 def journals(returned: Any) -> Iterator[Any]:
     """
     Yield a journal that has what a journal must have.
+
+    Raises:
+        PluginError: It has not.
     """
     if returned is None:
         return
@@ -115,6 +118,9 @@ def journals(returned: Any) -> Iterator[Any]:
 def sink_name(sink: Any) -> str:
     """
     Return the name of a sink that has what a sink must have.
+
+    Raises:
+        PluginError: It has not.
     """
     name = getattr(sink, "name", None)
     if not isinstance(name, str) or not _SINK_NAME.fullmatch(name):
@@ -131,6 +137,9 @@ def sink_name(sink: Any) -> str:
 def command_name(command: Any) -> str:
     """
     Return the name of a command.
+
+    Raises:
+        PluginError: It is none.
     """
     import click
 
@@ -142,6 +151,9 @@ def command_name(command: Any) -> str:
 def check_name(check: Any) -> str:
     """
     Return the name of a health check that has what one must have.
+
+    Raises:
+        PluginError: It has not.
     """
     name = getattr(check, "name", None)
     if not isinstance(name, str) or not _CHECK_NAME.fullmatch(name):
@@ -175,6 +187,9 @@ def _missing(thing: Any, methods: Sequence[str]) -> str:
 def found_fields(returned: Any) -> Mapping[str, Any]:
     """
     Return the fields that an observer found out; None is none.
+
+    Raises:
+        PluginError: They are no fields by name.
     """
     if returned is None:
         return {}

@@ -122,6 +122,9 @@ class Attempts:
     def put(self, attempt: Attempt) -> None:
         """
         Write down how far a run has come.
+
+        Raises:
+            OSError: It could not be written whole; what was written is passed over by readers.
         """
         data = _encode(attempt) + b"\n"
         fd = self._open()

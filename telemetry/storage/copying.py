@@ -111,6 +111,9 @@ def _readable(path: Path) -> Iterator[None]:
 def writable(path: Path) -> Iterator[None]:
     """
     Raise a failure to write a copy as what the system would say of its directory.
+
+    Raises:
+        OSError: There is no room.
     """
     try:
         yield
