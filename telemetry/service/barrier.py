@@ -11,11 +11,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Callable, Optional
 
+from telemetry.service.newcomers import Newcomers
 from telemetry.service.problems import unavailable
 from telemetry.storage.cursors import DATABASE_SINK
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from telemetry.runtime.followers import Followers, Ticket
 
@@ -36,14 +37,21 @@ class Barrier:
 
     Args:
         journal_bytes: Returns how long the journal is, whoever wrote it.
+        highest: Returns the highest id of all runs in the database.
     """
 
-    def __init__(self, followers: Followers, journal_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        followers: Followers,
+        journal_bytes: Callable[[], int],
+        highest: Callable[[], str],
+    ) -> None:
         self._followers = followers
         self._journal_bytes = journal_bytes
         #: Writes so far, and how many of them are in the database for sure.
         self._written = self._applied = 0
         self._unasked_bytes = 0
+        self._newcomers = Newcomers(highest)
         self._pending: set[str] = set()
         self._older: set[str] = set()
         self._pass: Optional[asyncio.Task[None]] = None
@@ -53,13 +61,14 @@ class Barrier:
         self._others_at = 0
         self._look_at = 0.0
 
-    def wrote(self, byte_count: int, event_ids: Iterable[str]) -> None:
+    def wrote(self, byte_count: int, event_ids: Collection[str]) -> None:
         """
         Take note of something that is in the journal now, and of the runs that it speaks of.
         """
         self._written += 1
         self._own_bytes += byte_count
         self._pending.update(event_ids)
+        self._newcomers.add(event_ids)
         self._unasked_bytes += byte_count
         if self._unasked_bytes > MAX_LAG_BYTES:
             self._begin()
@@ -75,6 +84,17 @@ class Barrier:
         Tell whether any of several runs is.
         """
         return not (self._pending.isdisjoint(event_ids) and self._older.isdisjoint(event_ids))
+
+    def are_new(self, event_ids: Collection[str]) -> bool:
+        """
+        Tell whether nobody can have recorded any of several runs; False only means: ask.
+
+        Raises:
+            SinkError: The database cannot be read now.
+        """
+        if self._applied < self._others_at:
+            return False
+        return self._newcomers.are_new(event_ids, self._others_at)
 
     def check_room(self) -> None:
         """

@@ -80,7 +80,7 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
             groups.setdefault(event_id, []).append(item)
     if not groups:
         return later
-    known = service.known(list(groups))
+    known = service.known(groups)
     lines: dict[str, bytes] = {}
     for event_id, group in groups.items():
         for at, item in enumerate(group, 1):
@@ -101,7 +101,7 @@ def _are_all_new(service: Service, items: Sequence[Posted]) -> bool:
     by_id = {item.event_id: item for item in items}
     if len(by_id) != len(items) or service.barrier.are_pending(by_id):
         return False
-    if service.known(list(by_id)):
+    if service.known(by_id):
         return False
     written = service.writer.record(RECORDED, [item.said for item in items])
     service.barrier.wrote(written, by_id)

@@ -28,6 +28,8 @@ from telemetry.storage.baseid import base_id
 from telemetry.storage.queries import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from structlog.typing import FilteringBoundLogger
 
     from telemetry.config import TelemetryConfig
@@ -61,7 +63,7 @@ class Service:
             appending(self.journal, self.config.fsync),
             written=self.runtime.followers.bell.ring,
         )
-        self.barrier = Barrier(self.runtime.followers, self._journal_bytes)
+        self.barrier = Barrier(self.runtime.followers, self._journal_bytes, self.store.highest)
         self.turns = Turns()
         self.seen = Seen()
         self.base_id = base_id(self.config.state_dir)
@@ -106,12 +108,19 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, partial(ask, *args, **options))
 
-    def known(self, event_ids: list[str]) -> dict[str, Any]:
+    def known(self, event_ids: Collection[str]) -> dict[str, Any]:
         """
-        Return what the database knows of runs; asked on the loop, it takes microseconds a run.
+        Return what is known of runs that are not on their way.
+
+        Where the database must be asked, that is done on the loop: it takes microseconds a run.
+
+        Raises:
+            Problem: It cannot be read now.
         """
         try:
-            return self.store.known(event_ids)
+            if self.barrier.are_new(event_ids):
+                return {}
+            return self.store.known(list(event_ids))
         except SinkError:
             raise unavailable(
                 "database-unavailable", "the database cannot be read now; nothing was changed"

@@ -62,15 +62,15 @@ class Writer:
         Raises:
             JournalError: The journal did not take them.
         """
-        now = self._clock.now_us()
-        stamp = f'","timestamp":"{self._clock.text(now)}",'.encode()
+        _, time, _, second = self._clock.read()
+        stamp = f'","timestamp":"{time}",'.encode()
         head, number = self._heads[kind], self._number
         parts: list[bytes] = []
         for body in bodies:
             opening = b"%b%d%b" % (head, number(), stamp)
             closing = b',"crc":"%08x"}\n' % crc32(body, crc32(opening))
             parts += (opening, body, closing)
-        return self.append(b"".join(parts), now // 1_000_000)
+        return self.append(b"".join(parts), second)
 
     def append(self, block: bytes, second: int) -> int:
         """

@@ -21,6 +21,7 @@ from telemetry.service.operations import PREFIX, Operation
 from telemetry.service.posting import CREATED, Posted, post
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
 from telemetry.service.queries import MAX_OFFSET, PAGING, Query
+from telemetry.service.receiving import whole_body
 from telemetry.service.rendering import etag, run_document
 from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, Filters
 
@@ -48,7 +49,7 @@ async def create_run(service: Service, request: Request) -> Answer:
     """
     Record a run; 201, whether it is new or known.
     """
-    item = _read_one(service, await request.body())
+    item = _read_one(service, await whole_body(request))
     await post(service, [item])
     return json_answer(await _said_of(service, item), 201)
 
@@ -115,7 +116,7 @@ async def create_runs(service: Service, request: Request) -> Answer:
     """
     Record many runs; one that cannot be taken spoils nothing.
     """
-    body = await request.body()
+    body = await whole_body(request)
     service.begin_batch()
     items, errors = await _read_many(service, body)
     await post(service, [item for item in items if item is not None])

@@ -21,6 +21,9 @@ _KNOWN_SQL = {
     f" UNION ALL SELECT event_id, '', 1 FROM run_folds WHERE deleted = 1 AND event_id IN ({marks})"
     for size, marks in _MARKS.items()
 }
+_HIGHEST_SQL = (
+    "SELECT (SELECT max(event_id) FROM agent_runs), (SELECT max(event_id) FROM run_folds)"
+)
 
 
 class Known(NamedTuple):
@@ -42,6 +45,13 @@ def known(connection: sqlite3.Connection, event_ids: Sequence[str]) -> dict[str,
         for event_id, status, deleted in connection.execute(_KNOWN_SQL[size], some + some):
             found[event_id] = Known(status, bool(deleted))
     return found
+
+
+def highest(connection: sqlite3.Connection) -> str:
+    """
+    Return the highest key of all runs, the deleted ones too; an empty text where there is none.
+    """
+    return max(found or "" for found in connection.execute(_HIGHEST_SQL).fetchone())
 
 
 def _portions(event_ids: list[str]) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ from telemetry.model.values import time_text
 from telemetry.storage.queries.connections import DEFAULT_TIME_LIMIT_S, Connections
 from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.queries.filters import Condition, Filters, Operator
-from telemetry.storage.queries.known import Known, is_text, known
+from telemetry.storage.queries.known import Known, highest, is_text, known
 from telemetry.storage.queries.orders import NEWEST_FIRST, Order, order_of_runs
 from telemetry.storage.queries.paging import Listing, Page
 from telemetry.storage.queries.ranges import StatsFilters
@@ -99,6 +99,12 @@ class Store:
         Some microseconds a run: cheap enough to be asked on an event loop before each write.
         """
         return self._ask(lambda connection: known(connection, event_ids), {})
+
+    def highest(self) -> str:
+        """
+        Return the highest key of all runs, the deleted ones too; an empty text where there is none.
+        """
+        return self._ask(highest, "")
 
     def children(self, event_id: str, *, limit: int, after: Optional[str] = None) -> Page:
         """
