@@ -59,6 +59,11 @@ def find_run(session: Session, name: str) -> Row:
             f"no run is {name} in {where}; record one, for instance with telemetry demo",
             Exit.NOT_FOUND,
         )
+    if name.startswith("@"):
+        fail(
+            f"a run's name with an @ must be {LAST} or {LAST_FAILED} (got {name!r})",
+            Exit.NOT_FOUND,
+        )
     fail(f"no run's id begins or ends with {name!r} in {where}; see telemetry runs", Exit.NOT_FOUND)
 
 

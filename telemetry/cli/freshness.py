@@ -32,7 +32,7 @@ def bring_up_to_date(session: Session) -> None:
     """
     config = session.config
     if not config.ndjson_dir.is_dir():
-        _check_base(session)
+        check_base(session)
         return
     if is_current(str(config.db_path), str(config.ndjson_dir)):
         return
@@ -108,11 +108,17 @@ def _segment_id(path: str) -> str:
     return header.partition(b'"segment":"')[2].partition(b'"')[0].decode("ascii", "replace")
 
 
-def _check_base(session: Session) -> None:
-    config = session.config
-    if session.base_dir is not None and not config.base_dir.is_dir():
-        fail(
-            f"base directory {config.base_dir} must exist to be read;"
-            " see telemetry config base_dir, or make it with telemetry init",
-            Exit.NOT_FOUND,
-        )
+def check_base(session: Session) -> None:
+    """
+    End the command where the base directory that was asked for cannot be looked into.
+    """
+    base = session.config.base_dir
+    if session.base_dir is None or base.is_dir():
+        return
+    if base.exists():
+        fail(f"base directory {base} must be a directory; name another", Exit.NOT_FOUND)
+    fail(
+        f"base directory {base} must exist to be read;"
+        " see telemetry config base_dir, or make it with telemetry init",
+        Exit.NOT_FOUND,
+    )

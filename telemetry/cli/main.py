@@ -171,7 +171,9 @@ def _code(result: Any) -> int:
 
 
 def _refused(error: click.ClickException) -> int:
-    Screen.error(error.format_message())
+    from telemetry.cli.wording import words_of
+
+    Screen.error(words_of(error))
     if isinstance(error, click.UsageError):
         context = error.ctx
         path = context.command_path if context is not None else "telemetry"

@@ -79,8 +79,9 @@ def command(quiet: bool, watch: bool, interval: float, **options: Any) -> None:
     elif quiet:
         session.screen.lines([Cell(row["run_id"]).text for row in rows] or [])
     else:
-        session.screen.lines(table(session, rows))
-        _note(session, rows, has_more=has_more)
+        if rows or not session.screen.terminal:
+            session.screen.lines(table(session, rows))
+        _note(session, rows, has_more=has_more, is_filtered=any(options[n] for n in FILTERS))
 
 
 def table(session: Session, rows: list[dict[str, Any]]) -> list[str]:
@@ -134,8 +135,12 @@ def _rows(session: Session, options: dict[str, Any], limit: int) -> list[dict[st
     return find_runs(open_reader(session), wanted, statuses, limit=limit)
 
 
-def _note(session: Session, rows: list[dict[str, Any]], *, has_more: bool) -> None:
-    if not rows:
+def _note(
+    session: Session, rows: list[dict[str, Any]], *, has_more: bool, is_filtered: bool
+) -> None:
+    if not rows and is_filtered:
+        session.screen.note(f"no run in {session.place} is as asked for; see telemetry runs")
+    elif not rows:
         session.screen.note(f"no runs found in {session.place}; telemetry demo records some")
     elif has_more and session.screen.terminal:
         session.screen.note(f"the newest {len(rows)}; see more with --limit")

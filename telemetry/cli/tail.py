@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 import click
 
 from telemetry.cli.completing import complete_run
-from telemetry.cli.exits import Exit, fail
+from telemetry.cli.freshness import check_base
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import look_of
 from telemetry.cli.session import Session, asks_service, current, shares_options
@@ -110,12 +110,7 @@ def _journal(session: Session) -> Journal:
 
     config = session.config
     journal = Plugins.load(config).journal(config)
-    if session.base_dir is not None and not config.base_dir.is_dir():
-        fail(
-            f"base directory {config.base_dir} must exist to be read;"
-            " see telemetry config base_dir",
-            Exit.NOT_FOUND,
-        )
+    check_base(session)
     return journal
 
 

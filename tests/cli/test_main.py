@@ -72,12 +72,17 @@ def test_every_command_takes_the_shared_options(name):
     ("args", "words"),
     [
         (["rnus"], "there is no command 'rnus'; did you mean 'runs'?"),
-        (["runs", "--limit", "x"], "'x' is not a valid integer"),
         (["runs", "--since", "soonish"], "must be a time like 90s"),
         (["runs", "--status", "good"], "must be one of running, success"),
         (["runs", "--watch"], "--watch must have a terminal"),
-        (["show"], "Missing argument 'RUN'"),
-        (["run"], "Missing argument"),
+        (["show"], "RUN must be given"),
+        (["run"], "CMD... must be given"),
+        (["runs", "--limit", "-1"], "--limit must be in the range x>=0 (got '-1')"),
+        (["runs", "--limit", "x"], "--limit must be an integer (got 'x')"),
+        (["demo", "--seconds", "x"], "--seconds must be a number (got 'x')"),
+        (["demo", "/no/such/folder"], "FOLDER must be a directory that exists"),
+        (["completion", "tcsh"], "SHELL must be one of 'bash', 'zsh', 'fish' (got 'tcsh')"),
+        (["runs", "--status", "faild"], "--status must be one of running, "),
     ],
 )
 def test_what_is_not_understood_exits_with_2(telemetry, args, words):
@@ -97,6 +102,20 @@ def test_the_version_is_said(telemetry):
     --version answers and nothing else happens.
     """
     assert telemetry("--version").stdout.startswith("telemetry ")
+
+
+@pytest.mark.parametrize("command", ["runs", "tail", "stats"])
+def test_a_base_directory_that_is_a_file_exits_with_3(telemetry, tmp_path, command):
+    """
+    A file in its place is named as one.
+    """
+    place = tmp_path / "file"
+    place.write_text("x")
+
+    done = telemetry(command, "--base-dir", place)
+
+    assert done.returncode == 3
+    assert "must be a directory" in done.stderr
 
 
 def test_a_base_directory_that_is_missing_exits_with_3(telemetry, tmp_path):

@@ -148,3 +148,34 @@ def test_a_run_in_progress_is_running(telemetry):
 
     assert "● running" in done.stdout
     assert "† dead" in dead.stdout
+
+
+def test_a_filter_that_nothing_passes_says_so(recorded):
+    """
+    Where there are runs, but none as asked for, the answer does not speak of an empty directory.
+    """
+    done = recorded("runs", "--agent", "nobody")
+
+    assert done.returncode == 0
+    assert "is as asked for; see telemetry runs" in done.stderr
+    assert "telemetry demo" not in done.stderr
+
+
+def test_an_unknown_name_with_an_at_sign_names_the_known_ones(recorded):
+    """
+    @lst is neither a run nor a part of one.
+    """
+    done = recorded("show", "@lst")
+
+    assert done.returncode == 3
+    assert "must be @last or @last-failed (got '@lst')" in done.stderr
+
+
+def test_a_run_without_events_says_which_are_missing(recorded):
+    """
+    There is no heading over nothing, and the type that was asked for is named.
+    """
+    done = recorded("events", "@last", "--type", "nothing")
+
+    assert not done.stdout
+    assert "has logged no events of type 'nothing'" in done.stderr
