@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from zlib import crc32
 
 from telemetry.sinks import Cursor
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.segments import FINGERPRINT_BYTES
 
 if TYPE_CHECKING:
@@ -65,13 +66,9 @@ class JournalEnd:
             step *= 8
 
     def _read(self, segment: Segment, cursor: Optional[Cursor]) -> Iterator[Record]:
-        while True:
-            chunk = self._journal.read(segment, cursor, READ_BYTES)
+        for chunk in chunks_of(self._journal, segment, cursor, max_bytes=READ_BYTES):
             yield from filter(self._wanted, chunk.records)
-            is_done = cursor is not None and chunk.cursor.offset == cursor.offset
-            cursor = self._cursors[segment.id] = chunk.cursor
-            if is_done or chunk.cursor.offset >= segment.size:
-                return
+            self._cursors[segment.id] = chunk.cursor
 
 
 def _near_end(segment: Segment, step: int) -> Optional[Cursor]:

@@ -13,6 +13,7 @@ from telemetry.model.errors import TelemetryError
 from telemetry.model.fold import Fold
 from telemetry.runtime.deadletters import describe
 from telemetry.runtime.notices import notice
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.handles import Handle
 from telemetry.storage.rows import load_fold
 from telemetry.storage.sqlite import connect_read_only
@@ -89,25 +90,20 @@ class WritingDesk:
         deadline = time.monotonic() + SEARCH_BUDGET_S
         try:
             for segment in reversed(self._journal.segments()):
-                self._fold_from(segment, event_id, fold, deadline)
                 # A run's start says the agent; what came before it is nothing.
                 if fold.row()["agent_name"] or time.monotonic() >= deadline:
                     return
+                self._fold_from(segment, event_id, fold, deadline)
         except OSError:
             return
 
     def _fold_from(self, segment: Segment, event_id: str, fold: Fold, deadline: float) -> None:
-        cursor = None
-        offset = -1
-        while time.monotonic() < deadline:
-            chunk = self._journal.read(segment, cursor, _READ_BYTES, events=False)
+        for chunk in chunks_of(self._journal, segment, max_bytes=_READ_BYTES, events=False):
             for record in chunk.records:
                 if record.event_id == event_id:
                     fold.apply(record)
-            cursor = chunk.cursor
-            if cursor.offset == offset:
+            if time.monotonic() >= deadline:
                 return
-            offset = cursor.offset
 
 
 def attach(sinks: Iterable[Sink], desk: Desk) -> None:

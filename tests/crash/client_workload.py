@@ -11,6 +11,7 @@ import time
 
 from telemetry.client import TelemetryClient
 from telemetry.config import TelemetryConfig
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.recovery import check, differences
 from telemetry.storage.segments import SegmentReader
 from telemetry_plugins.ndjson import NdjsonJournal
@@ -108,18 +109,13 @@ class ClientWorkload:
         found, duplicates, damaged = set(), 0, 0
         reader = SegmentReader(raw)
         for segment in reader.segments():
-            cursor = None
-            while True:
-                chunk = reader.read(segment, cursor, READ_BYTES)
+            for chunk in chunks_of(reader, segment, max_bytes=READ_BYTES):
                 damaged += chunk.damaged_count
                 for record in chunk.records:
                     key = _key(record)
                     if key is not None:
                         duplicates += key in found
                         found.add(key)
-                cursor = chunk.cursor
-                if cursor.offset == cursor.start:
-                    break
         return found, duplicates, damaged
 
     def _in_database(self, path):

@@ -25,6 +25,7 @@ from pathlib import Path
 from client_workload import ClientWorkload
 
 from telemetry.model.codec import encode_line
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.segments import SegmentReader
 from telemetry_plugins.ndjson import NdjsonJournal
 
@@ -90,9 +91,7 @@ def journal_content(raw):
     found, duplicates, damaged = set(), 0, 0
     reader = SegmentReader(raw)
     for segment in reader.segments():
-        cursor = None
-        while True:
-            chunk = reader.read(segment, cursor, READ_BYTES)
+        for chunk in chunks_of(reader, segment, max_bytes=READ_BYTES):
             damaged += chunk.damaged_count
             for record in chunk.records:
                 if record.event_type == "soak":
@@ -100,9 +99,6 @@ def journal_content(raw):
                     key = (value["worker"], value["number"])
                     duplicates += key in found
                     found.add(key)
-            cursor = chunk.cursor
-            if cursor.offset == cursor.start:
-                break
     return found, duplicates, damaged
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import telemetry
 from telemetry.model.codec import encode_line
+from telemetry.storage.chunks import chunks_of
 from telemetry.storage.segments import SegmentReader
 from telemetry_plugins.ndjson import NdjsonJournal
 
@@ -39,13 +40,8 @@ def found(directory):
     segments = reader.segments()
     records = []
     for segment in segments:
-        cursor = None
-        while True:
-            chunk = reader.read(segment, cursor, 1 << 20)
+        for chunk in chunks_of(reader, segment, max_bytes=1 << 20):
             records += [(int(record.writer, 16), record.number) for record in chunk.records]
-            cursor = chunk.cursor
-            if cursor.offset == cursor.start:
-                break
     return records, segments
 
 
