@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,17 +219,7 @@ def sync_file(path: Path) -> bool:
     Raises:
         OSError: The content may be lost.
     """
-    try:
-        fd = open_to_append(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        sync_data(fd)
-    finally:
-        os.close(fd)
-    return True
+    return _sync(lambda: open_to_append(path))
 
 
 def sync_directory(directory: Path) -> bool:
@@ -244,8 +234,15 @@ def sync_directory(directory: Path) -> bool:
     """
     if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover (needs Windows)
         return True
+    return _sync(lambda: os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def _sync(opened: Callable[[], int]) -> bool:
+    """
+    Write to the disk what can be opened; what has gone needs that no more.
+    """
     try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = opened()
     except FileNotFoundError:
         return True
     except OSError:

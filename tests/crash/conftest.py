@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs import unable
 
 import telemetry
 
@@ -36,19 +37,13 @@ def run_script():
     return run
 
 
-def _unable(reason):
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must be able to do this: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture
 def forking():
     """
     Skip where processes cannot be forked and killed.
     """
     if not hasattr(os, "fork"):
-        _unable("needs fork and SIGKILL")
+        unable("needs fork and SIGKILL")
 
 
 @pytest.fixture
@@ -57,12 +52,12 @@ def tracing(forking):
     Skip where strace cannot stop a process at its system calls; in CI that is a failure.
     """
     if shutil.which("strace") is None:
-        _unable("needs strace")
+        unable("needs strace")
     probe = subprocess.run(
         ["strace", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False
     )
     if probe.returncode:
-        _unable("strace may not trace here")
+        unable("strace may not trace here")
 
 
 @pytest.fixture
@@ -72,4 +67,4 @@ def namespaces(forking):
     """
     probe = subprocess.run(["unshare", "-pf", "true"], capture_output=True, check=False)
     if probe.returncode:
-        _unable("unshare -p does not work here")
+        unable("unshare -p does not work here")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from badserver import BadServer
+from needs import unable
 
 import telemetry
 from telemetry.config import TelemetryConfig
@@ -108,19 +109,13 @@ def run_program():
     return run
 
 
-def _unable(reason):
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must be able to do this: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture
 def privileged():
     """
     Skip where this user cannot become another one; in CI that is a failure.
     """
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        _unable("only root can become another user")
+        unable("only root can become another user")
 
 
 @pytest.fixture
@@ -130,7 +125,7 @@ def mounting(privileged):
     """
     probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
     if probe.returncode:
-        _unable("unshare -m does not work here")
+        unable("unshare -m does not work here")
 
     def words(command):
         return ["unshare", "-m", "sh", "-ec", f'{command}; exec "$@"', "sh"]
@@ -193,7 +188,7 @@ def certificate(tmp_path_factory):
     Return a key and a certificate of 127.0.0.1 that nobody trusts, in one file.
     """
     if shutil.which("openssl") is None:
-        _unable("openssl makes the certificate")
+        unable("openssl makes the certificate")
     directory = tmp_path_factory.mktemp("tls")
     subprocess.run(
         [
