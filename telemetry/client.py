@@ -286,7 +286,8 @@ class TelemetryClient:
             outer = current_context()
             parent = (outer and outer._run) or runtime  # noqa: SLF001
             # Before the start is written: whoever reads it must find its owner alive.
-            runtime.liveness.hold()
+            if not runtime.liveness.is_held:
+                runtime.liveness.hold()
             # Fetched, then called: Python 3.11 is quick at calling methods, which these are not.
             start, add = runtime.recorder.start, runtime.runs.add
             run = start(

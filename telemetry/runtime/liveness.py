@@ -67,13 +67,16 @@ class Liveness:
         self._lock_path: Path = config.state_dir / LOCK_NAME
         self._host = platform.node()
         self._lock: Optional[RecordLock] = None
+        #: Whether `hold` has been called in this process.
+        self.is_held = False
 
     def hold(self) -> None:
         """
         Let others see that this process lives, until it ends; free after the first call.
         """
-        if self._lock is not None:
+        if self.is_held:
             return
+        self.is_held = True
         self._lock = lock = RecordLock(self._lock_path, lock_offset(self._emitter.writer))
         try:
             make_private(self._lock_path.parent)
@@ -90,6 +93,7 @@ class Liveness:
         Forget the parent's lock; the child takes its own with its first run.
         """
         self._lock = None
+        self.is_held = False
 
     def beat(self) -> None:
         """

@@ -19,11 +19,12 @@ MIN_RECENT = 500
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class OpenRun(msgspec.Struct, eq=False):
+class OpenRun(msgspec.Struct, eq=False, gc=False):
     """
     A run between its start and its end; of all classes, this kind is made at the least cost.
 
-    ``values`` is replaced whole, never changed in place, so any thread may read it.
+    ``values`` is replaced whole, never changed in place, so any thread may read it. It holds plain
+    data, which leads back to no run: the garbage collector need not visit the many that are kept.
     """
 
     event_id: str

@@ -122,6 +122,8 @@ class SilentLiveness:
     Shows nobody that this process lives.
     """
 
+    is_held = True
+
     def hold(self) -> None:
         """
         Do nothing.
