@@ -21,6 +21,7 @@ import msgspec
 
 from telemetry.model.claims import fit, read_claims
 from telemetry.model.errors import CodecError
+from telemetry.model.implied import BLANK, END_FIELDS, implied_by
 from telemetry.model.ranks import (
     AGENT,
     CLASSES,
@@ -34,10 +35,10 @@ from telemetry.model.ranks import (
 )
 from telemetry.model.records import DECODE_ERRORS, Change, RecordType, as_number
 from telemetry.model.run import COLUMNS, Status, parse_status
-from telemetry.model.values import canonical_time, run_from_row, to_sql
+from telemetry.model.values import canonical_time, run_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from telemetry.model.ranks import Key
     from telemetry.model.records import Record
@@ -46,20 +47,10 @@ if TYPE_CHECKING:
 
 _RUN = RecordType.RUN.value
 _COMMIT = RecordType.COMMIT.value
-_ENDED = Change.ENDED.value
 _RECORDED = Change.RECORDED.value
 _DELETED = Change.DELETED.value
 #: Changes whose time is that of the run's creation; all others only bound it.
 _CREATING = frozenset({Change.STARTED.value, _RECORDED})
-#: The row of a run of which nothing is said.
-BLANK: dict[str, SqlValue] = {
-    name: "" if column.required else to_sql(column, column.default)
-    for name, column in COLUMNS.items()
-}
-#: What an end says even by leaving it out, so that it clears what the reaper had guessed.
-END_FIELDS = ("end_time", "duration_ms", "error_summary", "error_details")
-#: A commit stands as a whole: the author of one never stays with the hash of another.
-_COMMIT_FIELDS = tuple(name for name in COLUMNS if name.startswith("git_commit_"))
 #: What an editor cannot know of a run that is still running.
 _UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
 #: Fields that have a value in the row of a run of which nothing is said.
@@ -170,7 +161,7 @@ class Fold:
             fields.update({name: BLANK[name] for name in cleared if name in _CLEARABLE})
             self._edit(record, fields, key)
         else:
-            for name in _implied(record, fields):
+            for name in implied_by(record, fields):
                 fields.setdefault(name, None)
             self._set_all(fields, key)
 
@@ -380,19 +371,6 @@ class Fold:
             self._aside[name] = (key, value)
         else:
             self._set(name, found, key)
-
-
-def _implied(record: Record, fields: dict[str, SqlValue]) -> Sequence[str]:
-    """
-    Return the fields that a record of this kind sets to null where it does not say them.
-    """
-    if record.record_type == _COMMIT:
-        return _COMMIT_FIELDS if "git_commit_hash" in fields else ()
-    if record.change == _ENDED:
-        return END_FIELDS
-    if record.change == _RECORDED and fields.get("status", RUNNING) != RUNNING:
-        return END_FIELDS
-    return ()
 
 
 def fold(records: Iterable[Record]) -> Run:

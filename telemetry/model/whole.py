@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 import msgspec
 
 from telemetry.model.claims import claimed_type
-from telemetry.model.fold import BLANK, END_FIELDS
+from telemetry.model.implied import BLANK, END_FIELDS
 from telemetry.model.ranks import AGENT, RUNNING
 from telemetry.model.records import DECODE_ERRORS, Change, RecordType
 from telemetry.model.run import COLUMNS, Kind

@@ -45,7 +45,6 @@ from telemetry_plugins.sqlite import SqliteSink
 #: More of them on a quiet machine: `TELEMETRY_TEST_MACHINE_EXAMPLES=2000`.
 EXAMPLES = int(os.environ.get("TELEMETRY_TEST_MACHINE_EXAMPLES", "12"))
 STEPS = 40
-DAY_US = 86_400_000_000
 FIRST_US = 1_795_308_137_123_456
 
 writers = st.integers(0, 2)
