@@ -41,7 +41,8 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
     telemetry.corrupted.<time>.sqlite. It may be ended at any time, and then begins again.
 
     Exits with 5 where --check-only finds damage or --heal leaves some, with 1 where it finds no
-    database or the journal has damaged lines, with 4 where another process writes the database.
+    database or the journal has damaged lines, with 4 where another process writes the database, or
+    where that is a newer release's or another program's.
     """
     session = current()
     config = session.config
@@ -55,7 +56,7 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
         )
     is_missing = not config.db_path.exists()
     if not force:
-        _leave_newer(config)
+        _leave_strangers(config)
     if heal:
         return _heal(session, wait_s)
     problems = _problems(config, compare=compare and not is_missing)
@@ -64,22 +65,19 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
     return _tell_rebuilt(session, *_rebuild(session, wait_s, problems), problems)
 
 
-def _leave_newer(config: TelemetryConfig) -> None:
+def _leave_strangers(config: TelemetryConfig) -> None:
     """
-    End the command with 4 where a newer release made the database.
+    End the command with 4 where a newer release, or another program, made the database.
     """
-    from telemetry.storage.backup import Fault, UnusableBackupError, require_ours
+    from telemetry.storage.strangers import stranger_at
 
-    try:
-        require_ours(config.db_path)
-    except UnusableBackupError as error:
-        if error.fault is Fault.FUTURE:
-            fail(
-                f"{error}, or make it anew for this one with --force, which keeps the newer one",
-                Exit.UNAVAILABLE,
-            )
-    except OSError:
-        return
+    stranger = stranger_at(config.db_path) if config.db_path.exists() else None
+    if stranger is not None:
+        fail(
+            f"the database {config.db_path} must be this library's (got {stranger.what});"
+            f" {stranger.way_out}, or make one for this release with --force, which keeps that one",
+            Exit.UNAVAILABLE,
+        )
 
 
 def _journal(config: TelemetryConfig) -> Journal:

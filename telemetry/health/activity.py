@@ -40,7 +40,7 @@ def activity(scene: Scene) -> Iterator[Result]:
     """
     Look when the last run began.
     """
-    if not scene.has_database:
+    if not scene.has_runs:
         return
     with scene.database() as connection:
         last = connection.execute(_LAST_SQL).fetchone()[0]
@@ -71,7 +71,7 @@ def failures(scene: Scene) -> Iterator[Result]:
     """
     Work out which share of the last day's runs failed.
     """
-    if not scene.has_database:
+    if not scene.has_runs:
         return
     since = time_text(scene.now - DAY)
     with scene.database() as connection:
@@ -101,7 +101,7 @@ def stale(scene: Scene) -> Iterator[Result]:
     """
     Look for open runs whose process is gone, or that say nothing.
     """
-    if not scene.has_database:
+    if not scene.has_runs:
         return
     rows = Reader(scene.config.db_path).open_runs()
     silence = scene.limits.stale_after

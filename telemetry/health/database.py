@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from telemetry.health.results import Check, Outcome, Result, graded
 from telemetry.model.errors import TransientSinkError
 from telemetry.model.words import in_bytes
-from telemetry.storage.ddl import DATABASE_VERSION, INDEX_NAMES
-from telemetry.storage.sqlite import MalformedDatabaseError, user_version, wal_bytes
+from telemetry.storage.ddl import INDEX_NAMES
+from telemetry.storage.sqlite import MalformedDatabaseError, wal_bytes
+from telemetry.storage.strangers import stranger_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -84,14 +85,13 @@ def size(scene: Scene) -> Iterator[Result]:
 def _looked_at(scene: Scene) -> Result:
     limit = scene.limits.integrity_up_to
     with scene.database() as connection:
-        version = user_version(connection)
-        if version > DATABASE_VERSION:
+        stranger = stranger_of(connection, scene.config.db_path)
+        if stranger is not None:
             return Result(
                 name="database",
                 outcome=Outcome.FINDING,
-                sentence=f"the database has version {version}, this release knows"
-                f" {DATABASE_VERSION}",
-                way_out="install the newer release that made it",
+                sentence=f"the database must be this library's (got {stranger.what})",
+                way_out=stranger.way_out,
             )
         problem = _lacking(connection)
         if problem:

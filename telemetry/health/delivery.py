@@ -73,7 +73,7 @@ def cursors_of(scene: Scene, sink: str) -> Mapping[str, Cursor]:
     """
     if sink != DATABASE_SINK:
         return FileCursors(scene.config.state_dir, sink).load()
-    if not scene.has_database:
+    if not scene.has_runs:
         return {}
     with scene.database() as connection:
         return read_cursors(connection, sink)

@@ -52,6 +52,8 @@ def pragmas(scene: Scene) -> Iterator[Result]:
             way_out="telemetry init makes it",
         )
         return
+    if not scene.has_runs:
+        return  # said of the database
     path = scene.config.db_path
     wanted = {"journal_mode": wanted_journal_mode(path), "user_version": str(DATABASE_VERSION)}
     with scene.database() as connection:
@@ -69,7 +71,7 @@ def indexes(scene: Scene) -> Iterator[Result]:
     """
     Look for the indexes that make questions fast.
     """
-    if not scene.has_database:
+    if not scene.has_runs:
         return
     with scene.database() as connection:
         missing = missing_indexes(connection)

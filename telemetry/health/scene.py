@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from telemetry.health.limits import Limits
 from telemetry.runtime.plugins import Plugins
 from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.strangers import stranger_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -79,6 +80,13 @@ class Scene:
             return self.config.db_path.stat().st_size > 0
         except OSError:
             return False
+
+    @cached_property
+    def has_runs(self) -> bool:
+        """
+        Return whether there is a database that is this library's, and of no newer release.
+        """
+        return self.has_database and stranger_at(self.config.db_path) is None
 
     @contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:

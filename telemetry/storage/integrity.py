@@ -19,6 +19,7 @@ from telemetry.storage.migrations import migrate
 from telemetry.storage.recovery import check_folds
 from telemetry.storage.rollups import wrong_rollups
 from telemetry.storage.sqlite import connect_read_only, user_version
+from telemetry.storage.strangers import stranger_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -43,10 +44,10 @@ def check_database(db_path: Path, *, quick: bool = False, full: bool = False) ->
         return [Finding("database", Level.ATTENTION, text, _RECOVER)]
     try:
         with contextlib.closing(connect_read_only(db_path)) as connection:
-            version = user_version(connection)
-            if version > DATABASE_VERSION:
-                text = f"the database has version {version}, this release knows {DATABASE_VERSION}"
-                return [Finding("schema", Level.ATTENTION, text, "install the newer release")]
+            stranger = stranger_of(connection, db_path)
+            if stranger is not None:
+                text = f"the database must be this library's (got {stranger.what})"
+                return [Finding("schema", Level.ATTENTION, text, stranger.way_out)]
             found = [*_pages(connection, full=full)]
             if not found:
                 found += _schema(connection)

@@ -132,6 +132,40 @@ def test_a_newer_release_is_left_alone(copied, args):
         assert list(database.parent.glob("telemetry.corrupted.*.sqlite"))
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [("orders", "another application"), ("agent_runs", "telemetry import takes over its runs")],
+)
+def test_the_database_of_another_program_is_left_alone(copied, table, words):
+    """
+    Every command names whose it may be and the way out, and none changes a byte of it.
+    """
+    database = copied.base / "db" / "telemetry.sqlite"
+    for path in database.parent.iterdir():
+        path.unlink()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"CREATE TABLE {table} (event_id)")
+    before = database.read_bytes()
+    for code, args in (
+        (4, ["recover"]),
+        (4, ["recover", "--check-only"]),
+        (4, ["recover", "--heal"]),
+        (4, ["backup", "create"]),
+        (1, ["check", "--quick"]),
+        (1, ["health"]),
+        (1, ["doctor", "--only", "database", "--only", "indexes", "--only", "pragmas"]),
+    ):
+        done = copied.ask(*args)
+        assert done.returncode == code, (args, done.stdout, done.stderr)
+        said = done.stdout + done.stderr
+        assert words in said, (args, said)
+        assert "name another file in TELEMETRY_DB_PATH" in said
+        assert "must be whole" not in said
+    assert database.read_bytes() == before
+    assert copied.ask("recover", "--force").returncode == 0
+    assert next(database.parent.glob("telemetry.corrupted.*.sqlite")).read_bytes() == before
+
+
 def test_what_a_killed_recovery_left_is_removed(copied):
     """
     A recovery that was killed begins again, and leaves nothing of the first.
