@@ -69,10 +69,11 @@ def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optio
         timeout_s: Seconds after which the command and all it started are killed.
 
     Returns:
-        None where git is missing, fails, or takes too long.
+        None where git is missing, fails, or takes too long, and where gevent has its own way of
+        waiting for processes: it has none on the threads of followers.
     """
     executable = shutil.which("git")
-    if executable is None:
+    if executable is None or subprocess.Popen.__module__ != "subprocess":
         return None
     environment = {name: text for name, text in os.environ.items() if name not in _MISLEADING}
     try:
@@ -85,7 +86,7 @@ def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optio
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a subinterpreter may not start a process
         return None
     with process:
         try:

@@ -1,0 +1,107 @@
+"""
+Programs that replace Python's threads, or have none, lose nothing and are not held up.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+GEVENT = """
+import sys
+from gevent import monkey
+if sys.argv[1] == "before":
+    monkey.patch_all()
+from telemetry import TelemetryClient, current_run
+if sys.argv[1] == "after":
+    monkey.patch_all()
+import gevent
+
+client = TelemetryClient(base_dir=sys.argv[2])
+
+def work(number):
+    with client.track_run("agent", str(number)) as run:
+        for step in range(20):
+            run.log_event("step", {"n": step})
+            gevent.sleep(0)
+            assert current_run() is run
+
+gevent.joinall([gevent.spawn(work, number) for number in range(10)], raise_error=True)
+assert client.flush(30)
+print(client.get_stats()["status_counts"])
+client.close()
+"""
+SUBINTERPRETER = """
+import sys
+CODE = '''
+from telemetry import TelemetryClient
+client = TelemetryClient(base_dir=%r)
+with client.track_run("agent", "inside") as run:
+    run.log_event("step", {"n": 1})
+client.close()
+''' % sys.argv[1]
+try:
+    import _xxsubinterpreters as interpreters
+except ImportError:
+    import _interpreters as interpreters
+    failed = interpreters.exec(interpreters.create("legacy"), CODE)
+    assert failed is None, failed
+else:
+    interpreters.run_string(interpreters.create(isolated=sys.version_info < (3, 12)), CODE)
+"""
+
+
+def run(program, *arguments, cwd):
+    """
+    Run a program and return what it printed; a warning of telemetry's is a failure.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("patched", ["before", "after"])
+def test_greenlets_record_and_followers_follow(tmp_path, patched):
+    """
+    Everything arrives, whenever gevent patches, and greenlets that take turns have their own runs.
+    """
+    pytest.importorskip("gevent")
+
+    done = run(GEVENT, patched, tmp_path / "base", cwd=tmp_path)
+
+    assert done.stdout == "{'success': 10}\n"
+    assert not done.stderr
+
+
+def test_a_repository_holds_up_no_greenlet(tmp_path):
+    """
+    Git is not asked where processes are waited for by greenlets.
+    """
+    pytest.importorskip("gevent")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "work")], check=True)
+
+    done = run(GEVENT, "before", tmp_path / "base", cwd=tmp_path / "work")
+
+    assert not done.stderr
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="CPython's own module")
+def test_a_subinterpreter_without_threads_has_its_journal(tmp_path):
+    """
+    Where an interpreter may start no thread, what it records is in the journal.
+    """
+    run(SUBINTERPRETER, tmp_path / "base", cwd=tmp_path)
+
+    journal = b"".join(path.read_bytes() for path in (tmp_path / "base" / "raw").iterdir())
+    assert journal.count(b'"change":"started"') == 1
+    assert journal.count(b'"event_type":"step"') == 1
+    assert journal.count(b'"change":"ended"') == 1
