@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 
 class Service:

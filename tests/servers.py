@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 START_TIMEOUT_S = 60
-END_TIMEOUT_S = 30
+END_TIMEOUT_S = 60
 
 
 def clean_env(base, **settings):

@@ -38,7 +38,7 @@ def rows(client):
     """
     Return the runs in the database by run id, once everything has arrived there.
     """
-    assert client.flush(20)
+    assert client.flush(60)
     connection = sqlite3.connect(client.config.db_path)
     connection.row_factory = sqlite3.Row
     try:
@@ -181,7 +181,7 @@ def test_a_secret_in_an_exception_is_not_stored(client, tmp_path):
     secret = "sk-" + "a1B2c3D4" * 5
     with pytest.raises(ValueError, match="sk-"), client.track_run("my_agent", "job"):
         raise ValueError(f"key {secret} refused")
-    client.flush(20)
+    client.flush(60)
 
     stored = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     assert secret.encode() not in stored
@@ -347,7 +347,7 @@ def test_another_process_ends_a_run_and_links_its_commit(client, tmp_path):
     A run belongs to the base directory, not to the process that began it.
     """
     run_id = client.start_run("my_agent", "job", items_discovered=3)
-    client.flush(20)
+    client.flush(60)
     done = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESS, str(tmp_path), run_id],
         check=True,
@@ -543,7 +543,7 @@ with client.track_run("my_agent", "job") as ctx:
     gc.set_threshold(700)
     gc.collect()
 # One that came in the middle of opening the file has waited in memory.
-print(client.flush(20))
+print(client.flush(60))
 """
 
 

@@ -63,7 +63,7 @@ while contextvars.Context().run(interrupted_at, number):
     number += 1
 with client.track_run("a", "last"):
     pass
-assert client.flush(20)
+assert client.flush(60)
 print(json.dumps({"lines": number, "left": left, "stats": client.get_stats()}))
 """
 
@@ -115,7 +115,7 @@ def test_a_signal_handler_records_in_the_middle_of_a_record(tmp_path):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-    assert client.flush(30)
+    assert client.flush(60)
     client.close()
 
     journal = b"".join(path.read_bytes() for path in client.config.ndjson_dir.iterdir())

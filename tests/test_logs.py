@@ -27,7 +27,7 @@ def client(tmp_path):
     """
     client = TelemetryClient(base_dir=tmp_path)
     yield client
-    client.close(20)
+    client.close(60)
 
 
 @pytest.fixture
@@ -383,7 +383,7 @@ def test_a_configuration_of_the_application_is_never_touched(client, application
 
     with client.track_run("my_agent", "job") as run:
         run.log_event("x")
-    client.flush(20)
+    client.flush(60)
 
     with sqlite3.connect(client.config.db_path) as connection:
         assert connection.execute("SELECT count(*) FROM run_events").fetchone() == (1,)

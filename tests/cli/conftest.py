@@ -136,7 +136,7 @@ def sound(telemetry):
     client = TelemetryClient(TelemetryConfig(base_dir=telemetry.base))
     with client.track_run("agent", "job"):
         pass
-    assert client.close(20)
+    assert client.close(60)
     return telemetry
 
 

@@ -37,7 +37,7 @@ def record(telemetry):
             }  # fmt: skip
             runtime.recorder.change(Change.RECORDED, key, f"run-{number}", said)
         assert runtime.catch_up(20)
-        runtime.close(20)
+        runtime.close(60)
 
     return write
 

@@ -17,7 +17,7 @@ pty = pytest.importorskip("pty")
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 class Terminal:

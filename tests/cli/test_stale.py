@@ -14,11 +14,11 @@ import os, sys
 from telemetry import TelemetryClient
 client = TelemetryClient()
 run_id = client.start_run(sys.argv[1], "job", run_id=sys.argv[1])
-assert client.flush(20)
+assert client.flush(60)
 print("begun", flush=True)
 if sys.stdin.readline().strip() == "end":
     client.end_run(run_id, items_succeeded=1)
-    client.close(20)
+    client.close(60)
 os._exit(0)
 """
 

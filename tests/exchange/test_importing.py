@@ -52,7 +52,7 @@ class Base:
         return sum(path.read_bytes().count(b"\n") for path in files)
 
     def rebuild(self):
-        self.runtime.close(20)
+        self.runtime.close(60)
         rebuild(self.runtime.config.db_path, self.runtime.journal)
 
 
@@ -60,7 +60,7 @@ class Base:
 def base(tmp_path):
     base = Base(tmp_path / "here")
     yield base
-    base.runtime.close(20)
+    base.runtime.close(60)
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ def other(tmp_path):
     client.start_run("mailer", "send", run_id="run-b")
     client.end_run("run-b", "failed", error_summary="OSError: no route")
     client.start_run("sleeper", "wait", run_id="run-c")
-    assert client.flush(20)
-    client.close(20)
+    assert client.flush(60)
+    client.close(60)
     return tmp_path / "there"
 
 
@@ -130,7 +130,7 @@ def test_a_second_import_adds_nothing(base, other, is_rebuilt):
     assert what(report) == {"known": 3}
     assert report.records["new"] == report.events["new"] == 0
     assert (base.rows(), base.line_count()) == (before, count)
-    base.runtime.close(20)
+    base.runtime.close(60)
 
 
 def test_what_was_added_since_is_added(base, other):
@@ -142,7 +142,7 @@ def test_what_was_added_since_is_added(base, other):
     client.end_run("run-c", items_succeeded=7)
     client.start_run("importer", "nightly", run_id="run-d")
     client.end_run("run-d")
-    client.close(20)
+    client.close(60)
     report = base.take(other)
 
     assert what(report) == {"known": 2, "updated": 1, "new": 1}
@@ -189,7 +189,7 @@ def test_what_was_deleted_does_not_come_back(base, other):
     gone = Reader(other / "db" / "telemetry.sqlite").by_run_id("run-b")
     there.recorder.change(Change.DELETED, gone["event_id"], "run-b", {})
     there.catch_up(20)
-    there.close(20)
+    there.close(60)
     report = base.take(other)
 
     assert report.skipped == {DELETED_THERE: 1}
@@ -419,7 +419,7 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
         run = base.run()
         events = [(e["event_type"], e["payload_json"]) for e in base.reader.events(run["event_id"])]
         results.append((base.rows(), events))
-        base.runtime.close(20)
+        base.runtime.close(60)
 
     assert all(result == results[0] for result in results)
     assert len(results[0][1]) == 2
@@ -478,7 +478,7 @@ def test_secrets_do_not_come_in(base, other, tmp_path):
     secret = "ghp_" + "a1B2" * 9
     there = TelemetryClient(TelemetryConfig(base_dir=tmp_path / "open", scrub=False))
     there.start_run("seo", "crawl", input_summary=secret, metrics_json={"t": secret})
-    there.close(20)
+    there.close(60)
     source = write(
         tmp_path / "old.ndjson",
         originals.run_line(

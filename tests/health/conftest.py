@@ -29,7 +29,7 @@ def recorded(config):
         run_id = client.start_run("agent", "job")
         client.log_event(run_id, "step", {"n": number})
         client.end_run(run_id, status="failed" if number == 3 else "success")
-    assert client.close(20)
+    assert client.close(60)
     return config
 
 

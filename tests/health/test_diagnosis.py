@@ -259,7 +259,7 @@ def test_looking_at_locks_takes_none(config, said):
     """
     client = TelemetryClient(config)
     run_id = client.start_run("agent", "job")
-    assert client.flush(20)
+    assert client.flush(60)
     try:
         assert worst(said(config, "locks")) is Outcome.OK
         other = subprocess.run(
@@ -277,7 +277,7 @@ def test_looking_at_locks_takes_none(config, said):
         assert other.stdout == "1\n"
     finally:
         client.end_run(run_id)
-        client.close(20)
+        client.close(60)
 
 
 def test_a_clock_that_was_set_back_is_told(recorded, said):

@@ -182,7 +182,7 @@ def test_a_base_without_a_run_warns(config, said):
     """
     client = TelemetryClient(config)
     assert client.catch_up(20)
-    client.close(20)
+    client.close(60)
 
     found = said(config, "activity")
     assert (found.outcome, found.sentence) == (Outcome.WARNING, "no run was ever recorded")
@@ -207,7 +207,7 @@ def test_an_open_run_of_a_living_process_is_none_of_it(config, said):
     """
     client = TelemetryClient(config)
     run_id = client.start_run("agent", "job")
-    assert client.flush(20)
+    assert client.flush(60)
     try:
         found = said(config, "stale")
         assert (found.outcome, found.numbers["runs_open"]) == (Outcome.OK, 1)
@@ -215,7 +215,7 @@ def test_an_open_run_of_a_living_process_is_none_of_it(config, said):
         assert said(config, "stale", stale_after=None).outcome is Outcome.OK
     finally:
         client.end_run(run_id)
-        client.close(20)
+        client.close(60)
 
 
 def test_a_backlog_is_measured(recorded, said):

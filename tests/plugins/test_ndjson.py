@@ -430,12 +430,12 @@ def test_fork_while_another_thread_opens(tmp_path, make_line, read_all, noon):
 
     def slowly(_directory):
         is_opening.set()
-        return may_go_on.wait(30)
+        return may_go_on.wait(60)
 
     journal = NdjsonJournal(tmp_path, shares_appends=slowly)
     thread = threading.Thread(target=journal.append, args=(make_line(1), noon))
     thread.start()
-    is_opening.wait(30)
+    is_opening.wait(60)
 
     def append():
         may_go_on.set()

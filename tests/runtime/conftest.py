@@ -22,7 +22,7 @@ from telemetry.runtime import notices
 from telemetry.runtime.followers import Followers
 from telemetry_plugins.ndjson import NdjsonJournal
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Collector:

@@ -20,7 +20,7 @@ from telemetry.runtime.follower import PROBE_S
 from telemetry.runtime.pacing import LINGER_S
 from telemetry.testing import MemorySink
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 class Sayer(MemorySink):

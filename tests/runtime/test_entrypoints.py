@@ -148,7 +148,7 @@ def test_it_costs_no_import_of_importlib_metadata():
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": ""},
     )
 

@@ -54,7 +54,7 @@ def test_nothing_runs_before_the_first_record(station, collector):
     followers = station.follow(collector())
 
     assert threads() == before
-    assert followers.close(5)
+    assert followers.close(60)
     assert not followers.stats().is_started
 
 
@@ -78,7 +78,7 @@ def test_headers_of_segments_are_not_records(station, collector):
     sink = collector()
     followers = station.follow(sink)
     station.log(1, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert {r.record_type for batch, _ in sink.batches for r in batch} == {"event"}
 
@@ -91,11 +91,11 @@ def test_a_sink_goes_on_where_it_stood(stations, collector):
     first = stations()
     followers = first.follow(before)
     ids = first.log(10, followers)
-    assert followers.close(10)
+    assert followers.close(60)
     second = stations()
     followers = second.follow(after)
     more = second.log(10, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert before.ids == ids
     assert after.ids == more
@@ -108,7 +108,7 @@ def test_batches_are_no_larger_than_allowed(stations, collector):
     station, sink = stations(batch_size=7), collector()
     ids = station.log(100)
     followers = station.follow(sink)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert sink.ids == ids
     assert max(len(batch) for batch, _ in sink.batches) <= 7
@@ -131,7 +131,7 @@ def test_flush_waits_for_what_was_recorded_before_it(station, collector):
     try:
         for _ in range(5):
             ids = station.log(3, followers)
-            assert followers.flush(20)
+            assert followers.flush(60)
             assert set(ids) <= set(sink.ids)
     finally:
         is_over.set()
@@ -204,11 +204,11 @@ def test_followers_start_again_after_close(station, collector):
     sink = collector()
     followers = station.follow(sink)
     ids = station.log(3, followers)
-    assert followers.close(10)
+    assert followers.close(60)
     assert sink.close_count == 1
     assert not followers.stats().is_started
     ids += station.log(3, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert sink.ids == ids
 
@@ -220,7 +220,7 @@ def test_a_close_right_after_the_first_record_ends_every_follower(station, colle
     for _ in range(20):
         followers = station.follow(*(collector(f"sink-{number}") for number in range(8)))
         station.log(1, followers)
-        followers.close(20)
+        followers.close(60)
 
         assert {follower.state.value for follower in followers.stats().followers} <= {
             "closed",
@@ -240,7 +240,7 @@ def test_with_an_external_drainer_there_are_no_threads(stations, collector):
     assert threads() == before
     assert sink.ids == []
 
-    assert followers.flush(10)
+    assert followers.flush(60)
     assert sink.ids == ids
     assert sink.close_count == 0
     assert followers.close(1)
@@ -296,7 +296,7 @@ def test_whatever_a_broken_sink_raises_is_an_outage(
     eventually(lambda: followers.stats().followers[0].state is State.OUTAGE)
     gate.is_open.set()
 
-    assert followers.flush(20)
+    assert followers.flush(60)
     assert set(sink.ids) == set(ids)
     assert not station.dead("odd").exists()
 
@@ -316,7 +316,7 @@ def test_poison_is_isolated_and_the_rest_arrives(station, collector, said):
 
     sink.fails = fail
     followers.ring()
-    assert followers.flush(30)
+    assert followers.flush(60)
 
     assert set(sink.ids) == set(ids) - {bad}
     assert other.ids == ids
@@ -338,7 +338,7 @@ def test_a_refused_record_is_buried(station, collector, said):
             raise PermanentSinkError("never", record_ids=[ids[2]])
 
     sink.fails = fail
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert sink.ids == [one for one in ids if one != ids[2]]
     assert len(said.about("sink strict must take every record")) == 1
@@ -396,7 +396,7 @@ def test_a_sink_that_hung_goes_on_with_the_same_thread(station, collector, gate,
     assert names.count("telemetry-stuck") == 1
     gate.is_open.set()
 
-    assert followers.flush(20)
+    assert followers.flush(60)
     assert set(stuck.ids) == set(ids)
 
 
@@ -412,7 +412,7 @@ def test_a_sink_that_cannot_be_closed_is_told_and_left(station, collector, said)
         raise SystemExit
 
     sink.close = close
-    assert followers.close(10)
+    assert followers.close(60)
     assert said.about("cannot be closed")
     del sink.close
 
@@ -454,7 +454,7 @@ def test_logging_inside_a_sink_is_not_recorded_again(station, collector):
     sink = collector(fails=lambda batch: logger.warning("sending %d", len(batch)))
     followers = station.follow(sink)
     station.log(5, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
     logger.removeHandler(bridge)
 
     assert fed == []
@@ -486,7 +486,7 @@ def test_a_flush_does_not_need_the_lead_where_the_sink_keeps_cursors(stations, e
     followers = station.follow(sink)
     station.log(5, followers)
 
-    assert followers.flush(20)
+    assert followers.flush(60)
     leader.release()
 
 
@@ -498,11 +498,11 @@ def test_a_flush_beside_a_leader_waits_for_him(stations, collector, eventually):
     leading, waiting = collector("x"), collector("x")
     leader = first.follow(leading)
     first.log(1, leader)
-    assert leader.flush(10)
+    assert leader.flush(60)
     follower = second.follow(waiting)
     ids = second.log(5, follower)
 
-    assert follower.flush(20)
+    assert follower.flush(60)
     assert set(ids) <= set(leading.ids)
     assert waiting.ids == []
 
@@ -522,7 +522,7 @@ def test_where_no_thread_can_be_started_the_journal_has_it(station, collector, s
     ids = station.log(5, followers)
     assert len(said.about("sinks need threads")) == 1
 
-    assert followers.flush(10)
+    assert followers.flush(60)
     assert sink.ids == ids
 
 
@@ -546,7 +546,7 @@ def test_refused_lines_reach_the_sinks_and_then_the_journal(stations, collector,
     is_full.clear()
 
     eventually(lambda: followers.stats().emergency.record_count == 0)
-    assert followers.flush(10)
+    assert followers.flush(60)
     later = collector("later")
     assert station.follow(later).catch_up(10)
     assert sorted(later.ids) == sorted(set(sink.ids))
@@ -563,7 +563,7 @@ def test_a_damaged_journal_is_counted_and_passed(station, collector):
     with segment.path.open("ab") as file:
         file.write(b'{"lt":1,"torn\n')
     ids += station.log(2, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert sink.ids == ids
     assert followers.stats().followers[0].damaged_count == 1
@@ -581,7 +581,7 @@ def test_a_torn_tail_does_not_hold_up_a_flush(station, collector):
         file.write(b'{"lt":1,"torn')
     followers.ring()
 
-    assert followers.flush(10)
+    assert followers.flush(60)
     assert sink.ids == ids
 
 
@@ -593,17 +593,17 @@ def test_a_child_begins_afresh(station, collector, eventually):
     sink = SqliteSink(station.config.db_path)
     followers = station.follow(sink)
     station.log(5, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     def begin():
         followers.after_fork()
         station.journal.after_fork()
         is_started = followers.stats().is_started
         station.log(5, followers)
-        return is_started, threading.active_count() > 1, followers.flush(20)
+        return is_started, threading.active_count() > 1, followers.flush(60)
 
     assert in_child(begin) == "(False, True, True)"
-    assert followers.flush(10)
+    assert followers.flush(60)
 
 
 @needs_fork
@@ -621,7 +621,7 @@ def test_a_sink_that_forks_does_not_leave_a_second_follower(station, collector, 
     sink = collector(fails=fork)
     followers = station.follow(sink)
     station.log(1, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
 
     assert os.waitpid(pids[0], 0)[0] == pids[0]
 
@@ -635,7 +635,7 @@ def test_an_idle_process_hardly_wakes(station, collector, eventually):
     sinks = [collector(f"s{number}") for number in range(4)]
     followers = station.follow(*sinks)
     station.log(1, followers)
-    assert followers.flush(10)
+    assert followers.flush(60)
     ours = [thread for thread in threading.enumerate() if thread not in before]
 
     def wakes():

@@ -77,7 +77,7 @@ def test_children_of_every_kind_deliver(tmp_path, base, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"needs {method}")
     base.log(RECORDS)
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
     if method == "fork":
         pids = []
         for _ in range(3):
@@ -86,7 +86,7 @@ def test_children_of_every_kind_deliver(tmp_path, base, method):
                 try:
                     base.after_fork()
                     base.log(RECORDS)
-                    os._exit(0 if base.followers.flush(30) else 3)
+                    os._exit(0 if base.followers.flush(60) else 3)
                 finally:
                     os._exit(4)
             pids.append(pid)
@@ -96,7 +96,7 @@ def test_children_of_every_kind_deliver(tmp_path, base, method):
     else:
         run_with(method, tmp_path)
         expected = RECORDS * 3
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
 
     assert stored(tmp_path) == (expected, expected)
 
@@ -117,7 +117,7 @@ import multiprocessing
 def work():
     station = Station({str(tmp_path)!r})
     station.log({RECORDS})
-    assert station.followers.flush(30)
+    assert station.followers.flush(60)
 if __name__ == "__main__":
     context = multiprocessing.get_context({method!r})
     children = [context.Process(target=work) for _ in range(2)]
@@ -154,14 +154,14 @@ def test_a_fork_while_others_record_does_not_hang(tmp_path, base):
                 try:
                     base.after_fork()
                     base.log(5)
-                    os._exit(0 if base.followers.flush(30) else 3)
+                    os._exit(0 if base.followers.flush(60) else 3)
                 finally:
                     os._exit(4)
             assert wait_for([pid]) == [0]
     finally:
         is_over.set()
         recorder.join()
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -170,7 +170,7 @@ def test_a_child_that_records_nothing_and_leaves_is_no_trouble(tmp_path, base):
     `os._exit` right after recording loses nothing: the journal has it, the parent delivers it.
     """
     base.log(5)
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
     pid = os.fork()
     if not pid:
         try:
@@ -179,7 +179,7 @@ def test_a_child_that_records_nothing_and_leaves_is_no_trouble(tmp_path, base):
         finally:
             os._exit(0)
     assert wait_for([pid]) == [0]
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
 
     assert stored(tmp_path) == (10, 10)
 
@@ -237,7 +237,7 @@ def test_a_leader_that_dies_is_followed_by_another(tmp_path, child, base):
     """
     leader = child(
         PROGRAM + "station = Station(sys.argv[1])\nstation.log(1)\n"
-        "assert station.followers.flush(20)\nprint('leads', flush=True)\n"
+        "assert station.followers.flush(60)\nprint('leads', flush=True)\n"
         "sys.stdin.readline()"
     )
     assert leader.stdout.readline() == "leads\n"
@@ -246,9 +246,9 @@ def test_a_leader_that_dies_is_followed_by_another(tmp_path, child, base):
     os.kill(leader.pid, signal.SIGKILL)
     leader.wait()
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not base.followers.stats().followers[0].is_leader:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert base.followers.flush(20)
+    assert base.followers.flush(60)
     assert stored(tmp_path) == (2, 2)

@@ -25,11 +25,11 @@ from telemetry import TelemetryClient
 client = TelemetryClient(base_dir=sys.argv[1])
 run_id = client.start_run("my_agent", "job")
 client.log_event(run_id, "working")
-assert client.flush(20)
+assert client.flush(60)
 print(run_id, flush=True)
 if sys.stdin.readline():
     client.end_run(run_id, items_succeeded=1)
-    client.close(20)
+    client.close(60)
     print("ended", flush=True)
 """
 NOW = datetime.now(timezone.utc)
@@ -42,7 +42,7 @@ def client(tmp_path):
     """
     client = TelemetryClient(base_dir=tmp_path)
     yield client
-    client.close(20)
+    client.close(60)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_run_of_this_process_lives(client):
     One's own lock cannot be seen, so one's own runs are known by their writer.
     """
     run_id = client.start_run("my_agent", "job")
-    client.flush(20)
+    client.flush(60)
 
     assert client.reap() == []
     client.end_run(run_id)
@@ -167,7 +167,7 @@ def test_the_owner_s_end_wins_over_the_inferred_one(client):
         run_id,
         {"status": "failed", "error_summary": "dead"},
     )
-    client.flush(20)
+    client.flush(60)
     assert row(client, run_id)["status"] == "failed"
 
     client.end_run(run_id, status="partial")
@@ -183,7 +183,7 @@ def test_another_host_is_judged_by_its_silence(client, silent_h, is_dead):
     Its locks cannot be seen from here; a heartbeat keeps its runs alive.
     """
     run_id = client.start_run("my_agent", "job", host="elsewhere")
-    client.flush(20)
+    client.flush(60)
 
     with time_machine.travel(NOW + timedelta(hours=silent_h), tick=True):
         assert client.reap() == ([run_id] if is_dead else [])

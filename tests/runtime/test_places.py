@@ -76,7 +76,7 @@ def test_records_go_to_the_user_s_state_directory(blocked, elsewhere, capfd):
     with client.track_run("my_agent", "job") as run:
         pass
 
-    assert client.flush(20)
+    assert client.flush(60)
     assert client.config.base_dir == state / "telemetry"
     assert client.get_stats()["total_runs"] == 1
     client.close()
@@ -145,13 +145,13 @@ def test_a_directory_deleted_while_running_is_made_again(tmp_path):
     base = tmp_path / "base"
     client = TelemetryClient(base_dir=base)
     client.end_run(client.start_run("my_agent", "before"))
-    assert client.flush(20)
-    client.close(20)
+    assert client.flush(60)
+    client.close(60)
     shutil.rmtree(base)
 
     with client.track_run("my_agent", "after") as run:
         pass
-    assert client.flush(20)
+    assert client.flush(60)
 
     journal = b"".join(path.read_bytes() for path in client.config.ndjson_dir.iterdir())
     assert run.run_id.encode() in journal

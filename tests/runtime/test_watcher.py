@@ -14,7 +14,7 @@ def test_an_idle_leader_gives_way_to_the_preferred(station, collector, eventuall
     sink = collector()
     followers = station.follow(sink)
     station.log(1, followers)
-    assert followers.flush(20)
+    assert followers.flush(60)
     preferred = Leadership(station.config.state_dir, sink.name, is_preferred=True)
     try:
         assert eventually(preferred.may_work)

@@ -34,7 +34,7 @@ UNIT = DEPLOY / "telemetry.service"
 PAGE = DEPLOY / "deploy.md"
 GUIDES = [ROOT / "docs" / "guides" / f"{name}.md" for name in ("service", "security")]
 FILES = [DOCKERFILE, COMPOSE, MANIFEST, UNIT, PAGE, *GUIDES]
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 INSTRUCTIONS = set(
     "FROM WORKDIR COPY RUN ENV USER VOLUME EXPOSE STOPSIGNAL HEALTHCHECK ENTRYPOINT CMD".split()

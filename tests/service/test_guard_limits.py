@@ -18,7 +18,7 @@ from telemetry.service.limits import RateLimit, TooManyRequestsError
 from telemetry.service.middleware import Guard
 
 TOKEN = "a-token-of-the-environment"
-TIME_LIMIT_S = 30
+TIME_LIMIT_S = 60
 
 
 @pytest.fixture

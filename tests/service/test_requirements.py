@@ -65,7 +65,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def http(server):
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -247,7 +247,7 @@ def test_the_service_starts_as_the_readme_says(tmp_path):
         url = re.search(r"http://\S+", process.stdout.readline())[0]
         assert httpx.get(f"{url}/health", trust_env=False).json()["status"] == "ok"
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

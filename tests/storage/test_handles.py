@@ -58,11 +58,11 @@ def test_fork_waits_for_the_work_at_hand(handle, monkeypatch):
     def work():
         with handle.held():
             begun.set()
-            end.wait(10)
+            end.wait(60)
 
     thread = threading.Thread(target=work)
     thread.start()
-    begun.wait(10)
+    begun.wait(60)
     handles._before_fork()
     assert handle not in handles._held_for_fork
     handles._after_fork_in_parent()

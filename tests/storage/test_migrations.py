@@ -97,7 +97,7 @@ def test_another_process_is_faster(connection, tmp_path):
     connection.execute("PRAGMA busy_timeout = 10000")
     thread = threading.Thread(target=migrate, args=(connection,))
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     for statement in (*TABLES, *INDEXES, f"PRAGMA user_version = {DATABASE_VERSION}", "COMMIT"):
         other.execute(statement)
     thread.join()

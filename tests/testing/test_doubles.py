@@ -83,10 +83,10 @@ def test_a_hanging_write_says_so_and_goes_on_when_it_is_released():
     thread = threading.Thread(target=sink.write, args=BATCH)
 
     thread.start()
-    assert sink.is_hanging.wait(10)
+    assert sink.is_hanging.wait(60)
     assert sink.records == []
     sink.release()
-    thread.join(10)
+    thread.join(60)
 
     assert not thread.is_alive()
     assert len(sink.records) == len(BATCH[0])

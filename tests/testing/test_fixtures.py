@@ -104,7 +104,7 @@ def test_a_client_can_be_made_with_plugins_and_settings(make_telemetry_client):
     client = make_telemetry_client(plugins=[Plugin()], agent_owner="me")
     client.end_run(client.start_run("agent", "job"))
 
-    assert client.flush(10)
+    assert client.flush(60)
     assert [record.change for record in sink.records] == ["started", "ended"]
     assert client.config.agent_owner == "me"
 

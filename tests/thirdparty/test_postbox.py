@@ -19,7 +19,7 @@ from telemetry import TelemetryClient
 client = TelemetryClient()
 with client.track_run("agent", "job") as run:
     run.log_event("sent", {"to": "you"})
-print(client.flush(20))
+print(client.flush(60))
 """
 
 

@@ -278,7 +278,7 @@ def test_threads_have_their_own(store, put):
     answers = []
 
     def ask():
-        begin.wait(10)
+        begin.wait(60)
         answers.extend(len(store.runs(limit=60).rows) for _ in range(50))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

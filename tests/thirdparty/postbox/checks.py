@@ -28,5 +28,5 @@ def test_it_takes_what_a_client_records(make_telemetry_client, captured_runs, tm
     with client.track_run("agent", "job") as run:
         run.log_event("sent")
 
-    assert client.flush(10)
+    assert client.flush(60)
     assert captured_runs.events() == [("sent", {"sender": "somebody"})]
