@@ -52,7 +52,7 @@ def command(name: Optional[str], changed: bool) -> Exit:
         drawn = draw(session.screen, _COLUMNS, [_row(line) for line in lines])
         session.screen.lines(drawn)
         if _VARIABLE not in drawn[0]:
-            session.screen.note("a wider terminal shows the variables, too; so does --json")
+            session.screen.note("a wider terminal or --json shows the variables")
     return Exit.FINDINGS if session.config.problems else Exit.FINE
 
 
