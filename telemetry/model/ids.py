@@ -46,17 +46,18 @@ class _Pools:
 
     def __init__(self) -> None:
         self.pool: Pool
-        #: The first 32 bits of the last UUID, and their digits: the same for a minute.
-        self.high = (-1, "")
+        #: The first 40 bits of the last UUID, and their digits, with the dash and without: the same
+        #: for a quarter of a second.
+        self.high = (-1, "", "")
         self.after_fork()
 
-    def highest_digits(self, number: int) -> str:
+    def highest(self, number: int) -> tuple[int, str, str]:
         """
-        Return the first eight digits of a UUID, and remember them.
+        Return the first 40 bits of a UUID with their digits, and remember them.
         """
-        digits = f"{number:08x}"
-        self.high = (number, digits)
-        return digits
+        digits = f"{number:010x}"
+        self.high = high = (number, f"{digits[:8]}-{digits[8:]}", digits)
+        return high
 
     def refilled(self) -> tuple[str, str, Drawn]:
         """
@@ -116,13 +117,12 @@ def new_ids(now_us: int, stamp: str, agent_name: str) -> tuple[str, str, str]:
         beginning, bare, drawn = _pools.refilled()
     count, end = drawn
     millis = now_us // 1000
-    number, high = _pools.high
-    if millis >> 16 != number:
-        high = _pools.highest_digits(millis >> 16)
-    millis &= 0xFFFF
-    low = _TWO_HEX_DIGITS[millis >> 8] + _TWO_HEX_DIGITS[millis & 0xFF]
+    number, dashed, high = _pools.high
+    if millis >> 8 != number:
+        _, dashed, high = _pools.highest(millis >> 8)
+    low = _TWO_HEX_DIGITS[millis & 0xFF]
     return (
-        f"{high}-{low}{beginning}{count}",
+        f"{dashed}{low}{beginning}{count}",
         f"{high}{low}{bare}{count}",
         f"{stamp}Z-{agent_name}-{end}",
     )
