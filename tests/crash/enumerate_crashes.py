@@ -351,7 +351,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="crashes-") as directory:
         for name in options.scenario or SCENARIOS:
             started = time.monotonic()
-            crashes, problems = enumerate_scenario(name, Path(directory), options.most, options.part)
+            crashes, problems = enumerate_scenario(
+                name, Path(directory), options.most, options.part
+            )
             failures += problems
             seconds = time.monotonic() - started
             print(f"{name:10} {crashes:4} crash points, {len(problems)} problems, {seconds:.1f} s")
