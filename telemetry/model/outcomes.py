@@ -97,8 +97,10 @@ def _details(error: BaseException) -> Optional[str]:
 def _end_of(text: str) -> str:
     """
     Return the end of a text from the beginning of a line on: half a line may hide what it holds.
+
+    Where the end is the middle of one long word, the beginning is what can be kept.
     """
     if len(text) <= MAX_TEXT_LENGTH:
         return text
     kept = text[-MAX_TEXT_LENGTH:]
-    return kept.partition("\n")[2] or kept.partition(" ")[2]
+    return kept.partition("\n")[2] or kept.partition(" ")[2] or text[:MAX_TEXT_LENGTH]

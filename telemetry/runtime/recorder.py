@@ -269,7 +269,11 @@ class Recorder:
             "error_summary": outcome.error_summary,
             "error_details": outcome.error_details,
         }
-        return {name: self._accept(COLUMNS[name], text) for name, text in said.items() if text}
+        # Without a notice: nobody chose how long a traceback is.
+        clean = self._encoder.clean
+        return {
+            name: accept(COLUMNS[name], clean(text)).value for name, text in said.items() if text
+        }
 
     def _opening(self, *key: Any) -> Opening:
         """

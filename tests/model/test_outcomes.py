@@ -260,3 +260,14 @@ def test_a_long_traceback_keeps_whole_lines():
     assert len(details) <= MAX_TEXT_LENGTH
     assert details.startswith("password=")
     assert details.rstrip("\n").endswith(lines[-1][-10:])
+
+
+def test_one_long_word_keeps_the_beginning():
+    """
+    Where the end of a traceback is the middle of a word, its frames are kept.
+    """
+    details = outcome_of(raised(ValueError("x" * 30_000))).error_details
+
+    assert details is not None
+    assert details.startswith("Traceback")
+    assert len(details) == MAX_TEXT_LENGTH

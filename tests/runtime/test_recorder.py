@@ -159,3 +159,15 @@ def _runs(lines):
     for line in lines:
         runs.setdefault(line.run_id, []).append(line)
     return runs.values()
+
+
+def test_a_long_traceback_is_cut_without_a_word(client, capfd):
+    """
+    Nobody chose how long an exception's text is, so nobody is warned that it was cut.
+    """
+    with pytest.raises(ValueError, match="x"), client.track_run("a", "job"):
+        raise ValueError("x" * 30_000)
+
+    (ended,) = [line.fields() for line in recorded(client) if line.change == "ended"]
+    assert (len(ended["error_summary"]), len(ended["error_details"])) == (500, 5000)
+    assert capfd.readouterr().err == ""
