@@ -77,6 +77,10 @@ class BatchItem:
     #: ``created``, ``duplicate`` or ``error``.
     status: str
     event_id: Optional[str] = None
+    #: Whether a duplicate brought the outcome of a run that was still running.
+    outcome_taken: bool = False
+    #: Fields in which a duplicate says something else than the run, which was left as it is.
+    differences: tuple[str, ...] = ()
     #: Why it was refused, where it was: a text, or a list of objects.
     detail: Any = None
 

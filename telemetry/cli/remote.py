@@ -15,7 +15,7 @@ import click
 
 from telemetry.api import NotFoundError, TelemetryAPI
 from telemetry.cli.exits import Exit, fail
-from telemetry.cli.ids import LAST, SHORT_LENGTH
+from telemetry.cli.ids import LAST
 from telemetry.cli.times import as_moment
 from telemetry.model.values import time_text, to_row
 from telemetry.storage.reader import DEFAULT_LIMIT, SEARCHED
@@ -31,8 +31,6 @@ Row = dict[str, Any]
 TIMEOUT_S = 30.0
 #: A person waits: a service that is down is said to be so within a second.
 RETRIES = 2
-#: A part of an id is looked for among so many of the newest runs.
-MAX_SCANNED_RUNS = 10_000
 MAX_TOKEN_BYTES = 4096
 _PAGE = 1000
 #: What the history calls a link to a commit.
@@ -120,7 +118,7 @@ class RemoteReader:
         exact = self._called(name, limit)
         if exact:
             return list(map(to_row, exact[:limit]))
-        return list(map(to_row, self._with_end(name, limit)))
+        return list(map(to_row, self.api.runs(id=name, sort="-start_time", limit=limit)))
 
     def _called(self, name: str, limit: int) -> list[StoredRun]:
         found = {run.event_id: run for run in self.api.runs(run_id=name, limit=limit)}
@@ -130,28 +128,6 @@ class RemoteReader:
             # What cannot be the key of a run is the key of none.
             return list(found.values())
         return list({run.event_id: run, **found}.values())
-
-    def _with_end(self, name: str, limit: int) -> list[StoredRun]:
-        """
-        Look through the newest runs, page by page.
-
-        As much of an id as a list shows means one run: the page that has it is the last one read.
-        """
-        found: list[StoredRun] = []
-        cursor: Optional[str] = None
-        for _ in range(MAX_SCANNED_RUNS // _PAGE):
-            page = self.api.page(limit=_PAGE, cursor=cursor, sort="-start_time")
-            found += [run for run in page.runs if _has_end(run, name)]
-            cursor = page.next
-            if cursor is None or len(found) >= limit or (found and len(name) >= SHORT_LENGTH):
-                return found[:limit]
-        if not found:
-            fail(
-                f"no run among the newest {MAX_SCANNED_RUNS:,} of {self.place} has an id that"
-                f" begins or ends with {name!r}; give the whole id",
-                Exit.NOT_FOUND,
-            )
-        return found[:limit]
 
     def by_run_id(self, run_id: str) -> Optional[Row]:
         """
@@ -293,11 +269,6 @@ def _just_before(text: str) -> str:
 def _holds(run: StoredRun, text: str) -> bool:
     wanted = text.lower()
     return any(wanted in value.lower() for value in _texts(run, SEARCHED))
-
-
-def _has_end(run: StoredRun, name: str) -> bool:
-    ids = _texts(run, ("event_id", "run_id"))
-    return any(value.startswith(name) or value.endswith(name) for value in ids)
 
 
 def _texts(run: StoredRun, names: Iterable[str]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """
 The newest records of a service, as ``telemetry tail`` shows them.
 
-A service lists runs, and of each run its history and its events; so the runs that are open, and
-those that it heard of last, are looked at again and again.
+A service lists runs, and of each run its history and its events; so the newest runs, the newest of
+the open ones, and those that were open at the look before, are looked at again and again. A
+history has no updates: of an open run, what has changed between two looks is one.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ import msgspec
 from telemetry.api import NotFoundError
 from telemetry.cli.remote import COMMIT
 from telemetry.model.codec import decode_line, encode_line
-from telemetry.model.records import Record, RecordType
-from telemetry.model.values import time_text
+from telemetry.model.records import Change, Record, RecordType
+from telemetry.model.run import Status
+from telemetry.model.values import time_text, to_row
 
 if TYPE_CHECKING:
-    from telemetry.api import HistoryRecord, RunEvent, TelemetryAPI
+    from telemetry.api import HistoryRecord, RunEvent, StoredRun, TelemetryAPI
     from telemetry.cli.journal import Wanted
 
-#: Runs of each kind, open and heard of last, that are looked at.
+#: Runs of each kind, newest and open, that are looked at. Both lists are read from an index.
 MAX_RUNS = 20
+_NEWEST_FIRST = "-created_at"
+#: Moves with every record of a run.
+_MOVING = "updated_at"
+#: Of updates, which have no id of their own here.
+_WRITER = "0" * 16
 #: Runs of which is remembered what was shown.
 MAX_KNOWN_RUNS = 1000
+_RUNNING = Status.RUNNING.value
 _in_order = attrgetter("timestamp", "id")
 
 
@@ -57,6 +65,9 @@ class ServiceEnd:
         self._wanted = wanted
         self._event_id = event_id
         self._seen: dict[str, _Seen] = {}
+        self._open: set[str] = set()
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._update_count = 0
         self._newest_at_first = ""
 
     def last(self, count: int) -> list[Record]:
@@ -75,29 +86,79 @@ class ServiceEnd:
         return filter(self._wanted, self._look())
 
     def _look(self) -> list[Record]:
-        keys = self._newest() if self._event_id is None else [self._event_id]
-        for key in keys:
+        runs = self._runs()
+        for key in runs:
             # Those looked at last stand last, and are forgotten last.
             self._seen[key] = self._seen.pop(key, _Seen(since=self._newest_at_first))
         for key in list(self._seen)[:-MAX_KNOWN_RUNS]:
             del self._seen[key]
-        found = (record for key in keys for record in self._new_of(key))
+        found = [record for run in runs.values() for record in self._new_of(run)]
+        self._open = {key for key, run in runs.items() if run.status == _RUNNING}
+        self._rows = {key: row for key, row in self._rows.items() if key in runs}
         return sorted(found, key=_in_order)
 
-    def _newest(self) -> list[str]:
-        heard = self._api.page(limit=MAX_RUNS, sort="-updated_at").runs
-        open_ = self._api.page(limit=MAX_RUNS, sort="-start_time", status="running").runs
-        return list(dict.fromkeys(run.event_id for run in (*heard, *open_)))
+    def _runs(self) -> dict[str, StoredRun]:
+        """
+        Return the runs to be looked at, by their keys.
+        """
+        if self._event_id is not None:
+            found = [self._run(self._event_id)]
+        else:
+            found = [
+                *self._api.page(limit=MAX_RUNS, sort=_NEWEST_FIRST).runs,
+                *self._api.page(limit=MAX_RUNS, sort=_NEWEST_FIRST, status=_RUNNING).runs,
+            ]
+            listed = {run.event_id for run in found if run is not None}
+            found += map(self._run, self._open - listed)
+        return {run.event_id: run for run in found if run is not None}
 
-    def _new_of(self, event_id: str) -> Iterator[Record]:
-        seen = self._seen[event_id]
+    def _run(self, event_id: str) -> Optional[StoredRun]:
         try:
-            for record in (*self._new_history(event_id, seen), *self._new_events(event_id, seen)):
-                if record.timestamp > seen.since:
-                    yield record
+            return self._api.run(event_id)
         except NotFoundError:
             # It was deleted between two looks.
+            return None
+
+    def _new_of(self, run: StoredRun) -> Iterator[Record]:
+        seen = self._seen[run.event_id]
+        try:
+            history = list(self._new_history(run.event_id, seen))
+            events = list(self._new_events(run.event_id, seen))
+        except NotFoundError:
             return
+        update = self._update_of(run, history)
+        for record in (*history, *events, *update):
+            if record.timestamp > seen.since:
+                yield record
+
+    def _update_of(self, run: StoredRun, history: Iterable[Record]) -> list[Record]:
+        """
+        Return what has changed in a run since the last look, but for what its new records say.
+        """
+        row = to_row(run)
+        before = self._rows.get(run.event_id)
+        self._rows[run.event_id] = row
+        if before is None or row[_MOVING] == before[_MOVING]:
+            return []
+        said = {name for record in history for name in record.fields()}
+        changed = {
+            name: value
+            for name, value in row.items()
+            if value != before.get(name) and name != _MOVING and name not in said
+        }
+        if not changed:
+            return []
+        self._update_count += 1
+        line = encode_line(
+            RecordType.RUN.value,
+            id=f"{_WRITER}-{self._update_count}",
+            timestamp=str(row[_MOVING]),
+            event_id=run.event_id,
+            run_id=run.run_id,
+            change=Change.UPDATED.value,
+            body=changed,
+        )
+        return [decode_line(line.rstrip(b"\n"))]
 
     def _new_history(self, event_id: str, seen: _Seen) -> Iterator[Record]:
         for record in self._api.history(event_id):

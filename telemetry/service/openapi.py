@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telemetry.model.run import Kind
 from telemetry.service.bodies import SPELLINGS
 from telemetry.service.catalogue import OPERATIONS
-from telemetry.service.queries import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from telemetry.service.queries import BY_PART, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from telemetry.service.schemas import KEY_PATTERN, example_run, schemas
 from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, SORTABLE, STATS, STATS_PARAMETERS
 
@@ -201,8 +201,10 @@ def _paging() -> dict[str, Any]:
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
     sort = {"type": "string", "enum": columns, "default": NEWEST_FIRST}
+    part = {"type": "string"}
     match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
     return {
+        BY_PART: _query(BY_PART, "Runs whose event_id or run_id begins or ends with this.", part),
         "limit": _query("limit", "Rows in one page.", limit),
         "offset": _query("offset", "Rows to pass over; a cursor is cheaper.", offset),
         "cursor": _query("cursor", "Where a page begins, as Link says.", {"type": "string"}),

@@ -21,6 +21,8 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_OFFSET = 2**63 - 1
 PAGING = ("limit", "offset", "cursor", "sort")
+#: Runs by a part of their ids.
+BY_PART = "id"
 
 
 class Query:

@@ -184,6 +184,7 @@ def _results() -> dict[str, Schema]:
                 **item,
                 "event_id": {"type": ["string", "null"]},
                 "outcome_taken": {"type": "boolean"},
+                "differences": _TEXTS,
                 "ignored": ignored,
                 "detail": {},
             },

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from telemetry.config import TelemetryConfig
 from telemetry.service.app import create_app
-from telemetry.service.routes.runs import AT_ONCE, BETWEEN_TURNS, MAX_ITEMS, create_runs
+from telemetry.service.routes.runs import AT_ONCE, BETWEEN_TURNS, create_runs
 
 RUNS = "/api/v1/runs"
 OF_ITS_OWN = {"event_id", "run_id", "created_at", "updated_at"}
@@ -94,23 +94,48 @@ def test_a_large_batch_leaves_others_their_turn(tmp_path, new):
     """
     Between some runs and the next ones, whatever else is ready goes on.
     """
+    run_count = 4 * BETWEEN_TURNS
 
     async def turns():
         # What waits for the followers' thread is no part of this, and would wait long for it while
         # this loop turns.
         await service.barrier.wait()
-        request = request_with([new() for _ in range(MAX_ITEMS)])
+        request = request_with([new() for _ in range(run_count)])
         handler = asyncio.get_running_loop().create_task(create_runs(service, request))
         count = 0
         while not handler.done():
             await asyncio.sleep(0)
             count += 1
-        assert json.loads(handler.result().body)["inserted"] == MAX_ITEMS
+        assert json.loads(handler.result().body)["inserted"] == run_count
         return count
 
     config = TelemetryConfig.from_env({}, base_dir=tmp_path / "base")
     service = create_app(config).state.service
     try:
-        assert asyncio.run(turns()) >= MAX_ITEMS // BETWEEN_TURNS
+        assert asyncio.run(turns()) >= run_count // BETWEEN_TURNS
     finally:
         service.close(60)
+
+
+def test_a_repeat_in_a_batch_is_compared_with_what_is_stored(api, new):
+    """
+    As a single one is: what it says else is named, whether its outcome was taken or not.
+    """
+    runs = [new(), new(), new()]
+    api.post(f"{RUNS}/batch", json=runs)
+    others = [
+        {**runs[0], "agent_name": "other", "status": "failed"},
+        {**runs[1]},
+        {**runs[2], "items_failed": 3, "metrics_json": {"a": 1}},
+        new(),
+    ]
+
+    results = api.post(f"{RUNS}/batch", json=others).json()["results"]
+    alone = [api.post(RUNS, json=run).json() for run in others[:3]]
+
+    assert [one["status"] for one in results] == ["duplicate"] * 3 + ["created"]
+    assert [one.get("differences", []) for one in results[:3]] == [
+        one["differences"] for one in alone
+    ]
+    assert results[0]["differences"] == ["agent_name"]
+    assert set(results[2]["differences"]) == {"items_failed", "metrics_json"}

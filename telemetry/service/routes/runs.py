@@ -18,9 +18,9 @@ from telemetry.service.answers import json_answer
 from telemetry.service.bodies import KEYS, UnusualError, decode_run
 from telemetry.service.checks import check_run, parse
 from telemetry.service.operations import PREFIX, Operation
-from telemetry.service.posting import CREATED, Posted, post
+from telemetry.service.posting import CREATED, DUPLICATE, Posted, post
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
-from telemetry.service.queries import MAX_OFFSET, PAGING, Query
+from telemetry.service.queries import BY_PART, MAX_OFFSET, PAGING, Query
 from telemetry.service.receiving import whole_body
 from telemetry.service.rendering import etag, run_document
 from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, Filters
@@ -97,8 +97,12 @@ async def _differences(service: Service, item: Posted) -> list[str]:
     Return in which fields a repeat says something else than the run that is stored.
     """
     row = await service.read(service.store.run, item.event_id)
+    return [] if row is None else _differing(item, row)
+
+
+def _differing(item: Posted, row: dict[str, Any]) -> list[str]:
     said = msgspec.json.decode(b"{" + item.said + b"}")
-    return [name for name, value in said.items() if row and not _is_as_said(row, name, value)]
+    return [name for name, value in said.items() if not _is_as_said(row, name, value)]
 
 
 def _is_as_said(row: dict[str, Any], name: str, value: Any) -> bool:
@@ -119,8 +123,11 @@ async def create_runs(service: Service, request: Request) -> Answer:
     body = await whole_body(request)
     service.begin_batch()
     items, errors = await _read_many(service, body)
-    await post(service, [item for item in items if item is not None])
-    return json_answer(_counts(items, errors))
+    taken = [item for item in items if item is not None]
+    await post(service, taken)
+    repeats = [one.event_id for one in taken if one.status == DUPLICATE and not one.was_deleted]
+    rows = await service.read(service.store.rows, repeats) if repeats else {}
+    return json_answer(_counts(items, errors, rows))
 
 
 async def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int, Refused]]:
@@ -209,12 +216,18 @@ def _items_of(document: Any) -> list[bytes]:
     return [msgspec.json.encode(run) for run in runs]
 
 
-def _counts(items: list[Any], errors: dict[int, Refused]) -> dict[str, Any]:
+def _counts(
+    items: list[Any], errors: dict[int, Refused], rows: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """
     Say what became of a batch, as a whole and run by run.
+
+    Args:
+        rows: What is stored of the runs that were known.
     """
     results = [
-        errors[at].plain() if item is None else _result(item) for at, item in enumerate(items)
+        errors[at].plain() if item is None else _result(item, rows.get(item.event_id))
+        for at, item in enumerate(items)
     ]
     inserted = sum(item is not None and item.status == CREATED for item in items)
     return {
@@ -226,8 +239,10 @@ def _counts(items: list[Any], errors: dict[int, Refused]) -> dict[str, Any]:
     }
 
 
-def _result(item: Posted) -> dict[str, Any]:
+def _result(item: Posted, row: Optional[dict[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {"status": item.status, "event_id": item.event_id}
+    if row is not None and (differences := _differing(item, row)):
+        result["differences"] = differences
     if item.is_outcome_taken:
         result["outcome_taken"] = True
     if item.ignored:
@@ -264,9 +279,16 @@ async def list_runs(service: Service, request: Request) -> Answer:
     """
     query = Query(request)
     limit, offset = query.limit(), query.integer("offset", 0, 0, MAX_OFFSET)
+    filters = Filters.parse(query.pairs, passed_over=(*PAGING, BY_PART))
+    part = query.get(BY_PART)
+    if part is not None:
+        keys = await service.read(service.store.keys_with_end, part)
+        if not keys:
+            return json_answer([])
+        filters = filters.among(keys)
     page = await service.read(
         service.store.runs,
-        Filters.parse(query.pairs, passed_over=PAGING),
+        filters,
         limit=limit,
         offset=offset,
         after=query.get("cursor"),
@@ -303,7 +325,7 @@ OPERATIONS = (
         handler=list_runs,
         tag="runs",
         summary="List runs",
-        parameters=(*PARAMETERS, *PAGING),
+        parameters=(*PARAMETERS, BY_PART, *PAGING),
         answers={200: "Run[]"},
         problems=(400, 422),
     ),

@@ -153,6 +153,13 @@ class Filters:
         found = (_condition(PARAMETERS[name], texts) for name, texts in said.items())
         return cls(tuple(condition for condition in found if condition.values))
 
+    def among(self, event_ids: Sequence[str]) -> Filters:
+        """
+        Return these conditions, for some runs only.
+        """
+        some = Condition("event_id", Operator.IS, tuple(event_ids))
+        return Filters((*self.conditions, some))
+
 
 def pairs(params: Parameters) -> Iterator[tuple[str, str]]:
     """

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from telemetry.model.run import COLUMNS
-from telemetry.model.values import time_text
+from telemetry.model.values import clean_text, time_text
 from telemetry.storage.queries.connections import DEFAULT_TIME_LIMIT_S, Connections
+from telemetry.storage.queries.ends import MAX_LENGTH, keys_with_end
 from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.queries.filters import Condition, Filters, Operator
 from telemetry.storage.queries.known import Known, highest, is_text, known
@@ -99,6 +100,26 @@ class Store:
         Some microseconds a run: cheap enough to be asked on an event loop before each write.
         """
         return self._ask(lambda connection: known(connection, event_ids), {})
+
+    def keys_with_end(self, part: str) -> list[str]:
+        """
+        Return the keys of the runs one of whose ids begins or ends with a text, at most a hundred.
+        """
+        if not part or len(part) > MAX_LENGTH or clean_text(part) != part:
+            return []
+        return self._ask(lambda connection: keys_with_end(connection, part), [])
+
+    def rows(self, event_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """
+        Return the rows of those of the runs that are there, by their keys.
+        """
+
+        def ask(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+            found = (connection.execute(_RUN_SQL, (one,)).fetchone() for one in event_ids)
+            rows = (dict(zip(COLUMNS, row)) for row in found if row)
+            return {row["event_id"]: row for row in rows}
+
+        return self._ask(ask, {})
 
     def highest(self) -> str:
         """
