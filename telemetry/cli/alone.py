@@ -39,6 +39,20 @@ def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def require_readable(config: TelemetryConfig) -> None:
+    """
+    End the command with 4 where a file of the journal cannot be read: its records would be missing.
+    """
+    from telemetry.storage.unreadable import unreadable_in
+
+    for one in unreadable_in(config.ndjson_dir):
+        fail(
+            f"every file of the journal must be readable (got {one.path}: {one.reason}); make it"
+            " readable for this user, or move it out of the directory to do without its records",
+            Exit.UNAVAILABLE,
+        )
+
+
 @contextmanager
 def operating(config: TelemetryConfig, wait_s: float) -> Iterator[None]:
     """

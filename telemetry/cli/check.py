@@ -74,8 +74,19 @@ def _findings(
         retired = bool(integrity.retired(config.db_path, segments)) or base is not None
         with progress_bar(session) as progress:
             found, counts = check_journal(journal, retired=retired, progress=progress)
-        findings += found
+        findings += [*found, *_unreadable(session)]
     return [*findings, *at_rest], counts
+
+
+def _unreadable(session: Session) -> list[Finding]:
+    from telemetry.storage.findings import Finding, Level
+    from telemetry.storage.unreadable import unreadable_in
+
+    advice = "make it readable for this user, or move it out of the directory"
+    return [
+        Finding("journal", Level.DAMAGE, f"{one.path} cannot be read ({one.reason})", advice)
+        for one in unreadable_in(session.config.ndjson_dir)
+    ]
 
 
 def _tell(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from telemetry.cli.alone import operating, wait_option, without_writers
+from telemetry.cli.alone import operating, require_readable, wait_option, without_writers
 from telemetry.cli.bars import progress_bar
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
@@ -58,7 +58,10 @@ def command(check_only: bool, compare: bool, heal: bool, force: bool, wait_s: fl
     if not force:
         _leave_strangers(config)
     if heal:
+        require_readable(config)
         return _heal(session, wait_s)
+    if not check_only:
+        require_readable(config)
     problems = _problems(config, compare=compare and not is_missing)
     if check_only or not (problems or force):
         return _tell_check(session, problems, is_missing=is_missing)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from telemetry.cli.alone import operating, wait_option, without_writers
+from telemetry.cli.alone import operating, require_readable, wait_option, without_writers
 from telemetry.cli.asking import require_consent
 from telemetry.cli.backups import backups_of, exit_of, make_backup, named, require_base
 from telemetry.cli.bars import progress_bar
@@ -73,6 +73,7 @@ def restore(  # noqa: PLR0913, PLR0917 (an option each)
     if redo and until is not None:
         raise click.UsageError("--redo must stand without --until")
     require_base(session)
+    require_readable(session.config)
     wish = Wish(until=until, edits_only=edits_only, redo=redo)
     journal = _journal(session)
     path = named(session, backup, anywhere=anywhere) if backup else _best(session, journal, wish)

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Outcome, Result, graded
-from telemetry.model.words import in_bytes
+from telemetry.model.words import in_bytes, several
+from telemetry.storage.unreadable import unreadable_in
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.health.scene import Scene
 
+_NAMED_FILES = 3
 _PROBE = b"telemetry was here\n"
 _FREE_SPACE = (
     "free some space: telemetry backup prune, telemetry retention --compress-after 30d, or move the"
@@ -52,6 +54,26 @@ def storage(scene: Scene) -> Iterator[Result]:
             name="storage",
             outcome=Outcome.OK,
             sentence=f"{scene.config.base_dir} has its journal's and its database's directory",
+        )
+
+
+def readable(scene: Scene) -> Iterator[Result]:
+    """
+    Try every file of the journal; what cannot be read is followed by no sink.
+    """
+    found = unreadable_in(scene.config.ndjson_dir)
+    if found:
+        named = ", ".join(f"{one.path} ({one.reason})" for one in found[:_NAMED_FILES])
+        yield Result(
+            name="readable",
+            outcome=Outcome.FINDING,
+            sentence=f"{several(len(found), 'file')} of the journal cannot be read: {named}",
+            way_out="make them readable for this user, or move them out of the directory",
+            numbers={"unreadable_files": len(found)},
+        )
+    else:
+        yield Result(
+            name="readable", outcome=Outcome.OK, sentence="every file of the journal can be read"
         )
 
 
@@ -122,6 +144,7 @@ def _existing(place: Path) -> Path:
 
 CHECKS = (
     Check(name="storage", run=storage),
+    Check(name="readable", run=readable),
     Check(name="disk", run=disk),
     Check(name="write", run=write_probe),
 )

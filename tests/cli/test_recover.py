@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import sys
 
 import pytest
 
@@ -164,6 +165,36 @@ def test_the_database_of_another_program_is_left_alone(copied, table, words):
     assert database.read_bytes() == before
     assert copied.ask("recover", "--force").returncode == 0
     assert next(database.parent.glob("telemetry.corrupted.*.sqlite")).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights")
+def test_a_segment_that_cannot_be_read_stops_what_would_do_without_it(copied):
+    """
+    Readers pass over it, so a database made anew would lack its records; each command says which.
+    """
+    database = copied.base / "db" / "telemetry.sqlite"
+    (segment,) = (copied.base / "raw").iterdir()
+    assert copied.ask("backup", "create").returncode == 0
+    elsewhere = copied.base / "elsewhere"
+    segment.rename(elsewhere)
+    segment.symlink_to(elsewhere)
+    before = database.read_bytes()
+    for code, args in (
+        (4, ["recover", "--force"]),
+        (4, ["recover", "--heal"]),
+        (4, ["backup", "restore", "--yes"]),
+        (5, ["check"]),
+        (1, ["health"]),
+    ):
+        done = copied.ask(*args)
+        assert done.returncode == code, (args, done.stdout, done.stderr)
+        said = done.stdout + done.stderr
+        assert str(segment) in said
+        assert "readable for this user" in said
+    assert database.read_bytes() == before
+    segment.unlink()
+    elsewhere.rename(segment)
+    assert copied.ask("check").returncode == 0
 
 
 def test_what_a_killed_recovery_left_is_removed(copied):

@@ -18,7 +18,7 @@ from telemetry.health.standard import HEALTH_CHECKS
 from telemetry.runtime.deadletters import DeadLetters
 
 CHECKED = {
-    *("storage", "disk", "write", "database", "size"),
+    *("storage", "readable", "disk", "write", "database", "size"),
     *("activity", "failures", "stale", "backlog", "dead_letters"),
 }
 
