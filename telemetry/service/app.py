@@ -20,6 +20,7 @@ from telemetry.service.pages import OPERATIONS as PAGES
 from telemetry.service.problems import Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
 from telemetry.service.state import Service
+from telemetry.storage.ddl import LOOKED_UP
 from telemetry.storage.queries import FilterError, SlowQueryError
 
 if TYPE_CHECKING:
@@ -91,7 +92,12 @@ _PROBLEMS: tuple[tuple[type[Exception], Problem], ...] = (
     ),
     (
         SlowQueryError,
-        unavailable("query-too-slow", "the answer took too long; ask for less at once", 5),
+        unavailable(
+            "query-too-slow",
+            "the answer must be found in time (it took too long); ask also by one of"
+            f" {', '.join(LOOKED_UP)}, which are looked up, or sort by -created_at",
+            5,
+        ),
     ),
     (SinkError, unavailable("database-unavailable", "the database cannot be read now")),
 )

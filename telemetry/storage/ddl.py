@@ -166,6 +166,21 @@ _INDEXES = {
 }
 
 INDEX_NAMES = tuple(_INDEXES)
+#: Columns of runs by which some of many are found at once: the key, and what an index begins with.
+LOOKED_UP = tuple(
+    dict.fromkeys(
+        (
+            "event_id",
+            *(
+                on.partition("(")[2].partition(",")[0].partition(")")[0]
+                for on in _INDEXES.values()
+                if on.startswith("agent_runs ")
+            ),
+            # By partial indexes, whose condition it is.
+            "status",
+        )
+    )
+)
 INDEXES = tuple(f"CREATE INDEX IF NOT EXISTS {name} ON {on}" for name, on in _INDEXES.items())
 
 
