@@ -461,3 +461,15 @@ def test_no_room_is_left():
     walker = Walker(Limits(), Scrubber(), 60)
 
     assert walker.clean({"a": ["x" * 100, 1, 2], "b": 1, "c": 2})["[cut]"] == "2 items"
+
+
+@pytest.mark.parametrize(("name", "is_hidden"), [("DB_PASSWORD", True), ("loss", False)])
+def test_each_value_beside_a_name_is_judged_by_it(name, is_hidden):
+    """
+    However often a value stands beside a name, in whatever case, the name tells of all.
+    """
+    pairs = {"value": "abc123", "name": name, "Value": "def456"}
+    walked = Walker(Limits(), Scrubber(), 4096).clean(pairs)
+
+    hidden = {key for key, text in pairs.items() if walked[key] != text}
+    assert hidden == ({"value", "Value"} if is_hidden else set())

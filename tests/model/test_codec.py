@@ -18,6 +18,7 @@ from telemetry.model.codec import (
     Decoded,
     decode_line,
     decode_lines,
+    encode_again,
     encode_line,
     escape_marker,
     seal,
@@ -409,3 +410,28 @@ def test_the_first_format_is_read_for_ever():
         }
         for record in decoded.records
     ] == expected["records"]
+
+
+def test_a_record_may_be_given_other_content():
+    """
+    A record that is encoded again keeps its envelope: whoever has it under its id has it already.
+    """
+    line = codec.encode_line(
+        "event",
+        id="00000000000000aa-1",
+        timestamp="2026-11-22T00:42:17.000000Z",
+        event_id="e",
+        run_id="r",
+        event_type="step",
+        payload=b'{"a":1}',
+    )
+    record = decode_line(line)
+    again = decode_line(encode_again(record, payload=b'{"b":2}'))
+
+    assert again.payload_value() == {"b": 2}
+    assert (again.id, again.timestamp, again.event_type) == (
+        record.id,
+        record.timestamp,
+        record.event_type,
+    )
+    assert (again.event_id, again.run_id) == (record.event_id, record.run_id)
