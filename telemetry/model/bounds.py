@@ -174,7 +174,6 @@ class Walker:
         result: dict[str, Any] = {}
         copies: dict[str, int] = {}
         needs_care = self._scrubber.needs_care
-        hides_value: Optional[bool] = None
         for count, (raw_key, item) in enumerate(pairs):
             if self._budget <= 0:
                 size = max(size, len(pairs))
@@ -187,9 +186,7 @@ class Walker:
                 key = self._key(raw_key)
                 is_secret = self._scrubber.is_secret_key(raw_key if type(raw_key) is str else key)
                 if key in VALUE_KEYS and not is_secret:
-                    if hides_value is None:
-                        hides_value = self._scrubber.names_value(_named(pairs))
-                    is_secret = hides_value
+                    is_secret = self._scrubber.names_value(_named(pairs))
             while key in result:
                 copies[key] = copies.get(key, 1) + 1
                 key = f"{key}#{copies[key]}"

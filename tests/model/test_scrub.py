@@ -139,6 +139,9 @@ def test_other_names_are_not():
         "api_key_2",
         "AWS_ACCESS_KEY_ID",
         "passwords",
+        "seed_phrase",
+        "recovery_codes",
+        "keystore_pass",
     ],
 )
 def test_more_names(key):
