@@ -5,7 +5,9 @@ The service as a process of its own, as its users start it.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,23 @@ def clean_env(base, **settings):
     return {**env, **settings}
 
 
+def free_port():
+    """
+    Return a port that is free now, and that the system gives to nobody of its own accord.
+
+    An ephemeral one may be another program's by the time a killed service comes back to it.
+    """
+    for _ in range(1000):
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("there must be a free port")
+
+
 class Server:
     """
     ``telemetry serve`` over a base directory; it can be killed and started again at its address.
@@ -35,7 +54,7 @@ class Server:
     def __init__(self, base, **settings):
         self.base = Path(base)
         self._settings = settings
-        self._port = 0
+        self._port = free_port()
         self.process = None
         self.url = ""
 
