@@ -502,3 +502,21 @@ def test_a_list_of_markers_is_bounded():
     data = encoder.encode([word for _ in range(5000) for word in ("--password", "x")])
 
     assert len(data) <= 4096
+
+
+def test_nothing_and_truth_are_plain():
+    """
+    None, True and False are written as they are, wherever they stand.
+    """
+    value = {"a": None, "b": True, "c": False, "d": 1, "e": [None, True, {"f": False}]}
+
+    assert json.loads(PayloadEncoder(Limits(), Scrubber()).encode(value)) == value
+
+
+def test_a_nested_pair_is_judged_by_its_first():
+    """
+    A list of a secret's name and a value hides the value, deep in a payload as well.
+    """
+    encoded = PayloadEncoder(Limits(), Scrubber()).encode({"a": {"b": ["DB_PASSWORD", "xyzzy-12"]}})
+
+    assert b"xyzzy-12" not in encoded
