@@ -44,9 +44,6 @@ _SAFE_IN_URL = "/%:@!$&'()*+,;=~?-._"
 _PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 _BROKEN = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
-#: Connections that a child process inherited: never used, closed or collected by it.
-_parked: list[Any] = []
-
 
 class _Dialled:
     """
@@ -158,10 +155,10 @@ class Wire:
     def after_fork(self) -> None:
         """
         Leave the connection to the parent.
+
+        Closing the copy says nothing to the server; an open one would hide the parent's end from it.
         """
-        if self._connection is not None:
-            _parked.append(self._connection)
-        self._connection = None
+        self.close()
         self._resolver.forget()
 
     @property
