@@ -156,7 +156,7 @@ class Wire:
         """
         Leave the connection to the parent.
 
-        Closing the copy says nothing to the server; an open one would hide the parent's end from it.
+        To close the copy says nothing to the server; left open, it would hide the parent's end.
         """
         self.close()
         self._resolver.forget()
