@@ -513,10 +513,11 @@ def test_nothing_and_truth_are_plain():
     assert json.loads(PayloadEncoder(Limits(), Scrubber()).encode(value)) == value
 
 
-def test_a_nested_pair_is_judged_by_its_first():
+@pytest.mark.parametrize("place", [lambda pair: {"a": pair}, lambda pair: {"a": {"b": pair}}])
+def test_a_nested_pair_is_judged_by_its_first(place):
     """
-    A list of a secret's name and a value hides the value, deep in a payload as well.
+    A list of a secret's name and a value hides the value, however deep in a payload.
     """
-    encoded = PayloadEncoder(Limits(), Scrubber()).encode({"a": {"b": ["DB_PASSWORD", "xyzzy-12"]}})
+    encoded = PayloadEncoder(Limits(), Scrubber()).encode(place(["DB_PASSWORD", "xyzzy-12"]))
 
     assert b"xyzzy-12" not in encoded
