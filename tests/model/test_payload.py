@@ -510,7 +510,8 @@ def test_nothing_and_truth_are_plain():
     """
     value = {"a": None, "b": True, "c": False, "d": 1, "e": [None, True, {"f": False}]}
 
-    assert json.loads(PayloadEncoder(Limits(), Scrubber()).encode(value)) == value
+    for _ in range(2):  # the second time, all keys have been seen
+        assert json.loads(ENCODER.encode(value)) == value
 
 
 @pytest.mark.parametrize("place", [lambda pair: {"a": pair}, lambda pair: {"a": {"b": pair}}])
@@ -518,6 +519,5 @@ def test_a_nested_pair_is_judged_by_its_first(place):
     """
     A list of a secret's name and a value hides the value, however deep in a payload.
     """
-    encoded = PayloadEncoder(Limits(), Scrubber()).encode(place(["DB_PASSWORD", "xyzzy-12"]))
-
-    assert b"xyzzy-12" not in encoded
+    for _ in range(2):  # the second time, all keys have been seen
+        assert b"xyzzy-12" not in ENCODER.encode(place(["DB_PASSWORD", "xyzzy-12"]))
