@@ -75,8 +75,26 @@ def open_path(path: Path) -> Source:
         return _directory(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} must exist to be imported; name {_FORMATS}")
+    _must_be_readable(path)
     kind, read = _file(path)
     return Source(path=path, kind=kind, parts=[(path, read)])
+
+
+def _must_be_readable(path: Path) -> None:
+    """
+    Try to read a file, before anything of it or of another is brought in.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise OSError(
+            f"{path} must be readable to be imported (got {error.strerror or error});"
+            " make it readable for this user, or name a copy without it"
+        ) from error
 
 
 def _directory(path: Path) -> Source:
@@ -85,11 +103,15 @@ def _directory(path: Path) -> Source:
     """
     journal = path / "raw" if (path / "raw").is_dir() else path
     lines = sorted(
-        entry for entry in journal.iterdir() if _JOURNAL.fullmatch(entry.name) and entry.is_file()
+        entry
+        for entry in journal.iterdir()
+        if _JOURNAL.fullmatch(entry.name) and (entry.is_file() or entry.is_symlink())
     )
     parts: list[tuple[Path, Read]] = [(line, read_ndjson) for line in lines]
     databases = (path / "db" / "telemetry.sqlite", path / "telemetry.sqlite")
     parts += [(each, read_database) for each in databases if _is_database(each)][:1]
+    for part, _ in parts:
+        _must_be_readable(part)
     if not parts:
         raise UsageError(
             f"directory {path} must hold raw/events_*.ndjson or db/telemetry.sqlite (got neither);"

@@ -76,7 +76,7 @@ def translate(error: BaseException, path: Path) -> BaseException:
         if concerns_the_database(error):
             return TransientSinkError(
                 f"the database {path} must take the batch (got {text!r});"
-                " it is tried again, the journal keeps the records"
+                " telemetry doctor says more"
             )
     if isinstance(error, OSError):
         return TransientSinkError(f"the database {path} must be reachable (got {error})")

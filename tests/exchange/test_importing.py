@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import sqlite3
 
@@ -612,6 +613,19 @@ def test_places_that_are_none_are_refused(base, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="got neither"):
         base.take(tmp_path / "empty")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_segment_that_cannot_be_read_is_named_before_anything_comes(base, other):
+    """
+    Nothing is brought in of a base directory of which a part would be missing.
+    """
+    count = base.line_count()
+    (other / "raw" / "events_20200101.ndjson").symlink_to(other / "elsewhere")
+
+    with pytest.raises(OSError, match=r"events_20200101\.ndjson must be readable"):
+        base.take(other)
+    assert base.line_count() == count
 
 
 @pytest.mark.parametrize("layout", ["array", "lines", "runs", "one line"])
