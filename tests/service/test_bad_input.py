@@ -16,7 +16,8 @@ from servers import Server
 
 TOKEN = "a-token-with-every-scope-for-tests"
 TIME_LIMIT_S = 60
-REQUEST_TIMEOUT_S = 0.5
+#: What an impatient service grants a request.
+SHORT_S = 1.0
 RUNS = "/api/v1/runs"
 #: What no answer may tell: places, statements, code.
 LEAKS = re.compile(
@@ -28,13 +29,23 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("bad") / "base", TIME_LIMIT_S) as running:
+        yield running
+
+
+@pytest.fixture
+def impatient(tmp_path):
+    with serving(tmp_path / "impatient", SHORT_S) as running:
+        yield running
+
+
+def serving(base, request_timeout_s):
     settings = {
         "TELEMETRY_API_AUTH_TOKEN": TOKEN,
-        "TELEMETRY_API_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
+        "TELEMETRY_API_REQUEST_TIMEOUT_S": str(request_timeout_s),
         "TELEMETRY_API_MAX_BODY_BYTES": str(4 << 20),
     }
-    with Server(tmp_path_factory.mktemp("bad") / "base", **settings) as running:
-        yield running
+    return Server(base, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -368,7 +379,7 @@ def test_tokens_that_are_none_are_refused(server, value):
     assert value[-40:] not in answer or value == b"Bearer"
 
 
-def test_headers_that_are_there_twice_do_not_count_once(server):
+def test_headers_that_are_there_twice_do_not_count_once(server, impatient):
     """
     Two tokens, hosts or lengths are no way around a check.
     """
@@ -379,7 +390,7 @@ def test_headers_that_are_there_twice_do_not_count_once(server):
     )
     hosts = raw_answer(server, head(), b"Host: evil.example\r\n\r\n")
     lengths = raw_answer(
-        server, head("POST", RUNS), b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}"
+        impatient, head("POST", RUNS), b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}"
     )
 
     assert twice.startswith(b"HTTP/1.1 401 ")
@@ -417,14 +428,14 @@ def test_what_is_no_http_is_refused(server, request_):
     assert answer == b"" or re.match(rb"HTTP/1\.[01] (400|403|404|505) ", answer)
 
 
-def test_slow_headers_and_bodies_end(server):
+def test_slow_headers_and_bodies_end(impatient):
     """
     A request that never becomes whole is ended by the service.
     """
-    assert re.match(rb"(HTTP/1\.1 408 |$)", raw_answer(server, b"GET /health HT"))
+    assert re.match(rb"(HTTP/1\.1 408 |$)", raw_answer(impatient, b"GET /health HT"))
     slow_body = head("POST", RUNS, b"Content-Length: 100")
 
-    answer = raw_answer(server, slow_body, b"\r\n{")
+    answer = raw_answer(impatient, slow_body, b"\r\n{")
 
     assert answer.startswith(b"HTTP/1.1 408 ")
 
