@@ -17,6 +17,7 @@ _END = re.compile(
 _END_MARK = re.compile(r"----[ -]?END")
 #: What a key's lines consist of, and what lies between them where they are printed.
 _LINES = re.compile(r"[A-Za-z0-9+/=\s\\\"',]*")
+_PIECE_CHARS = 1024
 _PUTTY = re.compile(r"-Lines: [0-9]{1,4}\r?\n")
 
 
@@ -34,9 +35,22 @@ def find_block(text: str, at: int, judge: Judge) -> Optional[Found]:
     end = _END.match(text, at + 1)
     if end is None:
         return None
-    before = _LINES.match(text[max(0, at - dashes) :: -1])
-    start = at + 1 - dashes - before.end()  # type: ignore[union-attr]
-    return Found(max(0, start), end.end(), RULE)
+    return Found(_first_of_lines(text, max(0, at + 1 - dashes)), end.end(), RULE)
+
+
+def _first_of_lines(text: str, end: int) -> int:
+    """
+    Return where the lines begin that reach up to a place, read backwards a piece at a time.
+    """
+    start = end
+    while start:
+        piece = text[max(0, start - _PIECE_CHARS) : start]
+        lines = _LINES.match(piece[::-1])
+        count = lines.end() if lines else 0
+        start -= count
+        if count < len(piece):
+            break
+    return start
 
 
 def find_putty(text: str, at: int, judge: Judge) -> Optional[Found]:
