@@ -61,12 +61,18 @@ def head_moved_at(repository: Path) -> float:
     return 0.0
 
 
-def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optional[str]:
+def git(
+    directory: Path,
+    *arguments: str,
+    timeout_s: float = TIMEOUT_S,
+    max_bytes: int = MAX_OUTPUT_BYTES,
+) -> Optional[str]:
     """
     Run one git command in a directory and return what it printed, without outer blanks.
 
     Args:
         timeout_s: Seconds after which the command and all it started are killed.
+        max_bytes: How much of what it printed is returned.
 
     Returns:
         None where git is missing, fails, or takes too long, and where gevent has its own way of
@@ -96,7 +102,7 @@ def git(directory: Path, *arguments: str, timeout_s: float = TIMEOUT_S) -> Optio
             return None
     if process.returncode != 0:
         return None
-    return output[:MAX_OUTPUT_BYTES].decode("utf-8", "replace").strip()
+    return output[:max_bytes].decode("utf-8", "replace").strip()
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -20,21 +20,17 @@ from urllib.parse import urlsplit
 import attrs
 import msgspec
 
+from telemetry.commits import naming
 from telemetry.git import git, git_directory, head_moved_at
 from telemetry.hookspecs import hookimpl
 from telemetry.model.records import DECODE_ERRORS, Record
 from telemetry.model.run import CommitSource
 
-TRAILER = "Telemetry-Run-ID"
 #: How long what is known of a directory is believed, in seconds.
 BELIEVED_S = 30.0
 MAX_DIRECTORIES = 256
 #: A commit's time has whole seconds, so one made in the run's first second looks older.
 _SLACK = timedelta(seconds=1)
-_UNIT_SEPARATOR = "\x1f"
-_RECORD_SEPARATOR = "\x1e"
-#: Hash, author, time and message.
-_PART_COUNT = 4
 #: Commits whose messages are looked at for the whole line.
 _MAX_CANDIDATES = 10
 
@@ -114,7 +110,9 @@ class GitLinker:
         since = said.start_time - _SLACK
         if look.repository is None or look.head_moved_at < since.timestamp():
             return None
-        return _commit_of(Path(said.work_dir), record.run_id, since.isoformat())
+        found = naming(Path(said.work_dir), record.run_id, since=since, most=_MAX_CANDIDATES)
+        # The run wrote its own id into the message, so it was the agent that committed.
+        return found[0].fields(CommitSource.LLM) if found else None
 
     def _look(self, work_dir: str, moment: Optional[datetime]) -> Look:
         """
@@ -174,34 +172,6 @@ def repository_name(url: str) -> Optional[str]:
     path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
     name = path.rstrip("/").rpartition("/")[2].rpartition("@")[2]
     return (name.removesuffix(".git")) or None
-
-
-def _commit_of(directory: Path, run_id: str, since: str) -> Optional[Fields]:
-    line = f"{TRAILER}: {run_id}"
-    found = git(
-        directory,
-        "log",
-        "--all",
-        f"--max-count={_MAX_CANDIDATES}",
-        f"--since={since}",
-        "--fixed-strings",
-        f"--grep={line}",
-        "--encoding=UTF-8",
-        "--no-show-signature",
-        "--format=%H%x1f%an <%ae>%x1f%aI%x1f%B%x1e",
-    )
-    for candidate in (found or "").split(_RECORD_SEPARATOR):
-        parts = candidate.strip().split(_UNIT_SEPARATOR)
-        # git finds the text anywhere; another run's id may begin with this one's.
-        if len(parts) == _PART_COUNT and line in map(str.strip, parts[-1].splitlines()):
-            return {
-                "git_commit_hash": parts[0],
-                # The run wrote its own id into the message, so it was the agent that committed.
-                "git_commit_source": CommitSource.LLM.value,
-                "git_commit_author": parts[1],
-                "git_commit_timestamp": parts[2],
-            }
-    return None
 
 
 _linker = GitLinker()

@@ -50,6 +50,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "check": Entry("telemetry.cli.check", "Check database and journal, change nothing."),
         "recover": Entry("telemetry.cli.recover", "Rebuild the database from the journal."),
         "retention": Entry("telemetry.cli.retention", "Compress and drop what is old."),
+        "commits": Entry("telemetry.cli.commits", "Link runs to the commits that name them."),
         "stale": Entry("telemetry.cli.stale", "Open runs whose process is gone, or silent."),
         "completion": Entry("telemetry.cli.completion", "The completion script for a shell."),
     },

@@ -166,6 +166,12 @@ def invoke(args: Optional[Sequence[str]] = None) -> int:
         return int(exit_code_of(error))
 
 
+#: What click raises from 8.2 on for a group without a command; before, it shows the help.
+_NO_ARGUMENTS: tuple[type[click.UsageError], ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
+
+
 def _code(result: Any) -> int:
     return int(result) if isinstance(result, int) else int(Exit.FINE)
 
@@ -173,6 +179,9 @@ def _code(result: Any) -> int:
 def _refused(error: click.ClickException) -> int:
     from telemetry.cli.wording import words_of
 
+    if isinstance(error, _NO_ARGUMENTS) and error.ctx is not None:
+        click.echo(error.ctx.get_help())
+        return int(Exit.FINE)
     Screen.error(words_of(error))
     if isinstance(error, click.UsageError):
         context = error.ctx

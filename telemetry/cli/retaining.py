@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from telemetry.sinks import Journal
     from telemetry.storage.backupfiles import BackupFile
 
-CATCH_UP_TIMEOUT_S = 30.0
 #: A database with less of it empty is left as it is, where no run was deleted.
 SHRINKS_FROM_SHARE = 0.1
 
@@ -153,7 +152,7 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
 
 
 def _catch_up(session: Session) -> bool:
-    from telemetry.cli.offline import offline
+    from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline
     from telemetry.client import TelemetryClient
 
     if not session.config.ndjson_dir.is_dir():

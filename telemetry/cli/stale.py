@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from telemetry.cli.asking import require_consent
-from telemetry.cli.exits import Exit, fail
+from telemetry.cli.exits import Exit
 from telemetry.cli.ids import short_ids
+from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline_client
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import When, clock, today_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from telemetry.client import TelemetryClient
     from telemetry.runtime.staleness import StaleRun
 
-CATCH_UP_TIMEOUT_S = 30.0
 #: Statuses that an open run can be closed with; the rest of the choices is derived.
 DEFAULT_STATUS = "cancelled"
 _COLUMNS = (
@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913 (one argument for each option)
     """
     session = current()
     final = _final(status)
-    client = _client(session)
+    client = offline_client(session, "look at open runs")
     found, open_count = _found(session, client, older_than, agent)
     is_closing = close and not dry_run and bool(found)
     if is_closing:
@@ -97,25 +97,6 @@ def _final(text: str) -> str:
         choices = ", ".join(each.value for each in Status if each is not Status.RUNNING)
         raise click.UsageError(f"--status must be one of {choices} (got {text!r})")
     return str(status.value)
-
-
-def _client(session: Session) -> TelemetryClient:
-    config = session.config
-    if config.disabled:
-        fail(
-            "telemetry must be switched on to look at open runs (got TELEMETRY_DISABLED); unset it",
-            Exit.USAGE,
-        )
-    if not config.base_dir.is_dir():
-        fail(
-            f"base directory {config.base_dir} must exist to be read;"
-            " see telemetry config base_dir, or make it with telemetry init",
-            Exit.NOT_FOUND,
-        )
-    from telemetry.cli.offline import offline
-    from telemetry.client import TelemetryClient
-
-    return TelemetryClient(offline(config))
 
 
 def _found(

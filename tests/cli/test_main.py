@@ -39,6 +39,17 @@ def test_help_names_every_command_and_exit_code(telemetry):
     assert not telemetry.base.exists()
 
 
+@pytest.mark.parametrize("group", [(), ("backup",), ("token",), ("posts",)])
+def test_no_command_shows_the_help(telemetry, group):
+    """
+    Of the whole or of a group of commands, as --help does.
+    """
+    bare, asked = telemetry.ask(*group), telemetry.ask(*group, "--help")
+
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.stdout == asked.stdout
+
+
 def test_the_help_page_fits_a_terminal(telemetry):
     """
     Each command has its line, whole and at most 80 columns wide.

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from telemetry.commits import TRAILER
 from telemetry.model.codec import decode_line, encode_line
 from telemetry.model.values import time_text
-from telemetry_plugins.git_linker import TRAILER, GitLinker, repository_name
+from telemetry_plugins.git_linker import GitLinker, repository_name
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 RUN_ID = "20261122T004217Z-a-00000001"

@@ -203,3 +203,32 @@ def test_quality_gate_looks_for_deliverables(scripts, tmp_path):
     assert scripts(*args, "--dry-run").returncode == 0
     assert scripts("quality_gate", "--task-spec", "none.md").returncode == 2
     assert scripts(*args, "--config", "none.yaml").returncode == 2
+
+
+def test_commits_are_linked_when_asked_to(scripts, tmp_path):
+    """
+    Without --auto it only shows; outside of a repository it fails.
+    """
+    identity = {
+        f"GIT_{role}_{part}": "a" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
+    }
+
+    def git(*arguments):
+        environ = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(
+            ["git", *arguments], cwd=tmp_path, env=environ, check=True, capture_output=True
+        )
+
+    assert scripts("setup_storage").returncode == 0
+    outside = scripts("associate_commits", "--auto")
+    assert outside.returncode == 1
+    assert "must lie in a git repository" in outside.stderr
+    git("init")
+    git("commit", "--allow-empty", "-m", "work\n\nTelemetry-Run-ID: nobody")
+
+    shown = scripts("associate_commits", "--show-commits")
+    assert shown.returncode == 0, shown.stderr
+    assert "0 runs would be linked; 0 had a commit, 1 named are not known here" in shown.stdout
+    assert "0 runs linked" in scripts("associate_commits", "--auto").stdout
+    unknown = scripts("associate_commits", "--run-id", "nobody", "--commit-hash", "HEAD")
+    assert unknown.returncode == 1
