@@ -105,6 +105,8 @@ class Follower:
         #: Whether a thread is at work or about to be; only the watcher and the thread change it.
         self._has_thread = False
         self.is_threadless = False
+        #: Whether the sink was worked with since it was closed last.
+        self._is_in_use = False
         self.is_complete = False
         self.seen_epoch = -1
 
@@ -188,6 +190,7 @@ class Follower:
         """
         boundary = self.boundary
         with self.turn:
+            self._is_in_use = True
             try:
                 while not self._is_over():
                     self._cycle()
@@ -214,6 +217,7 @@ class Follower:
                 return None
             if time.monotonic() >= deadline:
                 return False
+        self._is_in_use = True
         self._deadline = deadline
         self.state = State.NEW
         number = self.requests.ask()
@@ -231,10 +235,15 @@ class Follower:
 
     def close(self) -> None:
         """
-        Close the sink and let others lead.
+        Close the sink and let others lead; once, and only where there is something to close.
+
+        A sink that hangs in its close does so on the thread that worked with it, and not again on
+        that of the program's end.
         """
-        self.boundary.close()
-        self.leadership.release()
+        if self._is_in_use:
+            self._is_in_use = False
+            self.boundary.close()
+            self.leadership.release()
 
     def _is_over(self) -> bool:
         if not self._is_stopping:

@@ -361,8 +361,12 @@ class Followers:
         return self._close_sinks() and is_complete
 
     def _close_sinks(self) -> bool:
+        """
+        Close what this thread worked with; a thread that was left behind in a sink keeps it.
+        """
         for follower in self._followers:
-            follower.close()
+            if follower.has_ended:
+                follower.close()
         return True
 
     # Asked by followers

@@ -77,6 +77,26 @@ def test_a_short_process_delivers_within_its_budget(child, tmp_path):
     assert stored(tmp_path) == 100
 
 
+@pytest.mark.parametrize("closing", ["", "followers.close(0.2)"])
+def test_a_sink_that_hangs_in_its_close_does_not_hold_up_the_end(child, tmp_path, closing):
+    """
+    Nor does one that hangs in a write, also where the program has closed everything before.
+    """
+    code = f"""
+class Careful(Hanging):
+    def write(self, batch, cursor):
+        pass
+
+followers = Followers([Hanging("net"), Careful("end")], journal, config)
+log(followers, 100)
+followers.flush(0.5)
+{closing}
+"""
+    _, err = run(child, code, budget_s=0.3)
+
+    assert "Traceback" not in err
+
+
 def test_a_process_that_ends_before_its_followers_have_threads(child, tmp_path):
     """
     From 3.12 on the interpreter's end allows no new thread; the one that there is delivers.
