@@ -104,6 +104,7 @@ class Follower:
         self.state = State.NEW
         #: Whether a thread is at work or about to be; only the watcher and the thread change it.
         self._has_thread = False
+        self._driver = 0
         self.is_threadless = False
         #: Whether the sink was worked with since it was closed last.
         self._is_in_use = False
@@ -158,6 +159,13 @@ class Follower:
         return not self._has_thread
 
     @property
+    def is_driven_here(self) -> bool:
+        """
+        Return whether the caller is this follower's thread: the sink itself is asking.
+        """
+        return self._has_thread and self._driver == _thread.get_ident()
+
+    @property
     def keeps_cursors(self) -> bool:
         """
         Return whether the sink commits cursors with its rows: then no lock is needed to be right.
@@ -191,6 +199,7 @@ class Follower:
         boundary = self.boundary
         with self.turn:
             self._is_in_use = True
+            self._driver = _thread.get_ident()
             try:
                 while not self._is_over():
                     self._cycle()

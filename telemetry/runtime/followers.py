@@ -232,6 +232,12 @@ class Followers:
         """
         return None if self._closes_at is None else max(0.0, self._closes_at - time.monotonic())
 
+    def is_asked_by_a_sink(self) -> bool:
+        """
+        Return whether the caller is one of the sinks, at work on its follower's thread.
+        """
+        return any(follower.is_driven_here for follower in self._followers)
+
     @property
     def is_leading(self) -> bool:
         """

@@ -188,7 +188,11 @@ class Runtime:
         Flush for at most so many seconds, and release threads and files.
 
         Later records still reach the journal; the next client or process takes them on from there.
+        A sink that asks for it is refused: it would end what carries the other sinks.
         """
+        if self.followers.is_asked_by_a_sink():
+            notice("sink:closes", "a sink must not close the client (one did); all sinks go on")
+            return False
         _forget(self)
         done = self.followers.close(timeout_s)
         self.journal.close()
