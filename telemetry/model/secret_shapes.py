@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.secret_assignments import (
@@ -72,11 +73,14 @@ def _token_anchors() -> list[tuple[str, str]]:
     return anchors
 
 
+_SIGNS = "".join(map(chr, range(33, 127)))
+
+
 def _members(atom: str) -> list[str]:
     """
     Return the characters that an atom stands for.
     """
-    return [sign for sign in map(chr, range(33, 127)) if re.fullmatch(atom, sign)]
+    return re.findall(atom, _SIGNS)
 
 
 def _split_first(expression: str) -> tuple[str, str]:
@@ -130,14 +134,16 @@ def compile_anchors(anchors: Iterable[tuple[str, str]]) -> re.Pattern[str]:
 
 
 #: Tokens by the last character of their prefix and the one before; "" where there is none.
-_PATTERNS: dict[str, dict[str, list[tuple[Token, int, re.Pattern[str]]]]] = {}
+_PATTERNS: dict[str, dict[str, list[tuple[Token, int, str]]]] = {}
 for _token in TOKENS:
     _prefix = _atoms(_token.prefix)
-    _entry = (_token, len(_prefix) - 1, re.compile(_token.prefix + _token.body))
+    _entry = (_token, len(_prefix) - 1, _token.prefix + _token.body)
     _by_previous = _PATTERNS.setdefault(_prefix[-1].strip("[]"), {})
     for _previous in _members(_prefix[-2]) if len(_prefix) > 1 else [""]:
         _by_previous.setdefault(_previous, []).append(_entry)
 
+#: Most processes meet none of the tokens: each expression is compiled when it is first tried.
+_compiled = lru_cache(maxsize=None)(re.compile)
 _PLAIN_TAIL = re.compile(r"[a-z_-]*\Z")
 
 
@@ -149,7 +155,7 @@ def find_token(text: str, at: int, judge: Judge) -> Optional[Found]:
     candidates = by_previous.get(text[at - 1]) if at else None
     for token, width, pattern in (*(candidates or ()), *by_previous.get("", ())):
         start = at - width
-        match = pattern.match(text, start) if start >= 0 else None
+        match = _compiled(pattern).match(text, start) if start >= 0 else None
         if match is None or (token.bounded and not _begins_a_word(text, start)):
             continue
         return Found(start, match.end(), token.rule if _is_random(token, match[0]) else "")
