@@ -180,6 +180,19 @@ def test_tail_goes_on_with_what_is_new(tmp_path):
     assert again == deleted == []
 
 
+def begin(telemetry, program, base):
+    """
+    Start a program that records into a base directory and is told when to go on.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=telemetry.env(TELEMETRY_BASE_DIR=str(base)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_tail_reads_events_from_where_it_stopped(tmp_path, telemetry):
     """
     Events of a run are read page by page, and each is given once.
@@ -195,13 +208,7 @@ def test_tail_reads_events_from_where_it_stopped(tmp_path, telemetry):
         "client.flush(); print('done', flush=True); sys.stdin.readline()\n"
     )
     with Server(tmp_path / "base") as running, TelemetryAPI(running.url, "") as api:
-        agent = subprocess.Popen(
-            [sys.executable, "-c", program],
-            env=telemetry.env(TELEMETRY_BASE_DIR=str(running.base)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        agent = begin(telemetry, program, running.base)
         try:
             run_id = agent.stdout.readline().strip()
             key = RemoteReader(api).by_run_id(run_id)["event_id"]
@@ -233,13 +240,7 @@ def test_tail_shows_what_changed_in_a_run(tmp_path, telemetry):
         "client.flush(); print('done', flush=True); sys.stdin.readline()\n"
     )
     with Server(tmp_path / "base") as running, TelemetryAPI(running.url, "") as api:
-        agent = subprocess.Popen(
-            [sys.executable, "-c", program],
-            env=telemetry.env(TELEMETRY_BASE_DIR=str(running.base)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        agent = begin(telemetry, program, running.base)
 
         def go_on():
             agent.stdin.write("\n")
