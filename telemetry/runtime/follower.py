@@ -96,7 +96,8 @@ class Follower:
         self._deadline: Optional[float] = None
         self._is_stopping = False
         self._has_given_up = False
-        self._was_woken = False
+        #: For how long yet the burst that woke it may go on.
+        self._burst_s = 0.0
         self._moved_count = 0
         self._ring_number = 0
         self._record_count = self._batch_count = self._damaged_count = self._failure_count = 0
@@ -302,7 +303,7 @@ class Follower:
             self._wait(remaining)
             return
         self._tried = self.requests.asked
-        if self._was_woken:
+        if self._burst_s:
             self._linger()
         self._deliver_ring()
         was_leader = self.leadership.is_leader
@@ -322,9 +323,9 @@ class Follower:
         Not idle any more, so that no ring wakes it again; a token that was on its way does not end
         the wait either.
         """
-        self._was_woken = False
+        until = time.monotonic() + self._burst_s
+        self._burst_s = 0.0
         self.state = State.WORKING
-        until = time.monotonic() + self._linger_s
         while not (self.requests.is_open or self._is_stopping) and time.monotonic() < until:
             self._wait(until - time.monotonic())
 
@@ -371,7 +372,7 @@ class Follower:
             if epoch == self._shared.bell.look():
                 self._rest(epoch)
             else:  # rung before it could rest: a burst like one that wakes it
-                self._was_woken = True
+                self._burst_s = self._linger_s
 
     def _rest(self, epoch: int) -> None:
         self.seen_epoch = epoch
@@ -379,7 +380,7 @@ class Follower:
         self._shared.on_idle()
         if self.leadership.is_leader:
             self._wait(FOREVER_S)
-            self._was_woken = True
+            self._burst_s = self._linger_s - LINGER_S  # so long has the watcher waited
         else:
             self._wait(self.leadership.retry_s())
 

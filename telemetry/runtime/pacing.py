@@ -24,7 +24,7 @@ SLICE_S = 0.002
 MAX_PAUSE_S = 1.0
 #: Nothing recorded for so long: the process is quiet.
 QUIET_S = 0.005
-#: After it was woken, a follower lets the burst that woke it go on for so long.
+#: A burst of records goes on for so long before it wakes the followers.
 LINGER_S = 0.05
 
 MIN_READ_BYTES = 2 << 10

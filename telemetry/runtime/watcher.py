@@ -1,9 +1,10 @@
 """
 The one thread that wakes by the clock, for all followers of a process together.
 
-It answers the doorbell, looks once a second whether other processes have written, makes the journal
-survive a power cut, and brings what the journal refused back to it. When nothing happens anywhere,
-it wakes about once a second; where another process leads, hardly ever.
+It answers the doorbell, once the burst that rang it has gone on for a moment, looks once a second
+whether other processes have written, makes the journal survive a power cut, and brings what the
+journal refused back to it. When nothing happens anywhere, it wakes about once a second; where
+another process leads, hardly ever.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import attrs
 
 from telemetry.runtime.natives import SimpleQueue, start_thread
 from telemetry.runtime.notices import notice
+from telemetry.runtime.pacing import LINGER_S
 from telemetry.runtime.surroundings import State
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ class Watcher:
             try:
                 self._look()
                 self._sleep()
+                self._linger()
             except Exception as error:  # noqa: BLE001 (a journal is a stranger's code)
                 notice("watcher", f"watching the journal failed ({type(error).__name__}: {error})")
                 self._bell.wait(self._queue, POLL_S, for_rings=False)
@@ -193,6 +196,13 @@ class Watcher:
             timeout_s = min(timeout_s, POLL_S)
         timeout_s = min(timeout_s, max(self._chore_due - time.monotonic(), 0.0))
         self._bell.wait(self._queue, timeout_s, for_rings=is_waited_for or due_s is None)
+
+    def _linger(self) -> None:
+        """
+        Let a burst go on that has just begun: a thread that wakes takes the interpreter from it.
+        """
+        if self._bell.is_rung and not self._is_stopped:
+            self._bell.wait(self._queue, LINGER_S, for_rings=False)
 
     def _leading(self) -> Sequence[Follower]:
         return [
