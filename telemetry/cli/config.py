@@ -66,10 +66,9 @@ def _named(lines: Sequence[Line], name: str) -> Line:
     for line in lines:
         if name.lower() == line.name or name.upper() in line.setting.variables:
             return line
-    import difflib
+    from telemetry.model.hints import did_you_mean
 
-    near = difflib.get_close_matches(name.lower(), [line.name for line in lines], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "see telemetry config"
+    hint = did_you_mean(name, [line.name for line in lines], "see telemetry config")
     fail(f"a setting must be one that exists (got {name!r}); {hint}", Exit.NOT_FOUND)
 
 

@@ -15,6 +15,7 @@ import attrs
 from telemetry.cli.times import WAYS_TO_SAY_IT, parse_span, parse_when
 from telemetry.config.tomlfiles import read_toml
 from telemetry.model.errors import UsageError
+from telemetry.model.hints import did_you_mean
 from telemetry.storage.gates import Gate
 from telemetry.storage.reader import RunFilter
 from telemetry.storage.selection import Selection
@@ -192,10 +193,7 @@ def _parsed(label: str, key: str, value: Any, now: datetime) -> Any:
             ) from None
     parser = _PARSERS.get(key)
     if parser is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(key[:100], KEYS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it can be {', '.join(KEYS)}"
+        hint = did_you_mean(key, KEYS, f"it can be {', '.join(KEYS)}")
         raise UsageError(f"a key of {label} must be one that is known (got {key!r}); {hint}")
     try:
         return parser(value)

@@ -53,11 +53,11 @@ class Commands(click.Group):
         Return the command that the line names; for an unknown one, the error names the nearest.
         """
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            import difflib
+            from telemetry.model.hints import did_you_mean
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            said = "; ".join(filter(None, [f"there is no command {args[0]!r}", hint]))
+            raise click.UsageError(said, ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,6 +13,7 @@ import attrs
 from telemetry.cli.times import parse_span
 from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
+from telemetry.model.hints import did_you_mean
 from telemetry.storage.expiry import Rules
 from telemetry.storage.retention import Ages
 
@@ -143,10 +144,7 @@ def said_in(path: Path) -> Mapping[str, Any]:
 def _parsed(key: str, value: Any) -> Any:
     parser = _PARSERS.get(key)
     if parser is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(key[:100], KEYS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it can be {', '.join(KEYS)}"
+        hint = did_you_mean(key, KEYS, f"it can be {', '.join(KEYS)}")
         raise UsageError(f"a rule of retention must be one that is known (got {key!r}); {hint}")
     try:
         return parser(value)

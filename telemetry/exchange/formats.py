@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from telemetry.model.errors import UsageError
+from telemetry.model.hints import did_you_mean
 from telemetry.model.run import COLUMNS, Group, Kind
 
 if TYPE_CHECKING:
@@ -125,10 +126,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
         elif name in COLUMNS:
             found.append(name)
         else:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name[:100], COLUMNS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see the schema's documentation"
+            hint = did_you_mean(name, COLUMNS, "see the schema's documentation")
             raise UsageError(f"a column must be one of a run's (got {name!r}); {hint}")
     if not found:
         raise UsageError("there must be a column to export (got none); name some, or all")

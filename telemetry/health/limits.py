@@ -15,6 +15,7 @@ import attrs
 
 from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
+from telemetry.model.hints import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,11 +117,9 @@ def parse(name: str, value: Any) -> Optional[float]:
     """
     field = getattr(attrs.fields(Limits), name, None)
     if field is None:
-        import difflib
-
-        near = difflib.get_close_matches(name, [each.name for each in attrs.fields(Limits)], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; see telemetry health --help"
-        raise UsageError(f"a limit must be one that there is (got {name!r}){hint}")
+        names = [each.name for each in attrs.fields(Limits)]
+        hint = did_you_mean(name, names, "see telemetry health --help")
+        raise UsageError(f"a limit must be one that there is (got {name!r}); {hint}")
     text = str(value).strip()
     if text.lower() == OFF:
         return None

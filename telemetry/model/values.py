@@ -32,7 +32,6 @@ SqlValue = Union[str, int, None]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _MAX_SHOWN_LENGTH = 80
-_MAX_SUGGESTED_FOR_LENGTH = 100
 _CANONICAL_TIME_LENGTH = len("2026-11-22T00:42:17.123456Z")
 _TIME = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)"
@@ -316,15 +315,16 @@ def suggest(name: str) -> str:
     """
     Return the field whose name is nearest to this one; empty text where none is near.
     """
-    from difflib import get_close_matches
+    from telemetry.model.hints import nearest
 
-    names = [
-        column.name
-        for column in COLUMNS.values()
-        if column.group not in (Group.BOOKKEEPING, Group.DELIVERY)
-    ]
-    near = get_close_matches(name.lower()[:_MAX_SUGGESTED_FOR_LENGTH], names, n=1)
-    return near[0] if near else ""
+    return nearest(
+        name,
+        (
+            column.name
+            for column in COLUMNS.values()
+            if column.group not in (Group.BOOKKEEPING, Group.DELIVERY)
+        ),
+    )
 
 
 def to_sql(column: Column, value: Any) -> SqlValue:

@@ -7,7 +7,6 @@ what takes too long. Errors say what would have worked.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from telemetry.model.errors import UsageError
+from telemetry.model.hints import did_you_mean
 from telemetry.storage.sqlite import connect_read_only, translated
 
 if TYPE_CHECKING:
@@ -247,8 +247,7 @@ def _nearest(connection: sqlite3.Connection, sql: str, kind: str, name: str) -> 
         named = [columns for table, columns in tables.items() if table in sql.lower()]
         known = sorted({name for columns in named or tables.values() for name in columns})
         hint = "see PRAGMA table_info(agent_runs)"
-    near = difflib.get_close_matches(name.rpartition(".")[2].lower()[:100], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else hint
+    hint = did_you_mean(name.rpartition(".")[2], known, hint)
     return f"a {kind} must be one that exists (got {name!r}); {hint}"
 
 

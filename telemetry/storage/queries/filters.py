@@ -8,13 +8,13 @@ and counts. A parameter that is empty is no condition. What cannot be meant is a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 import attrs
 
+from telemetry.model.hints import did_you_mean
 from telemetry.model.run import COLUMNS, MAX_INTEGER, Kind, parse_status
 from telemetry.model.values import accept, clean_text, to_sql
 from telemetry.storage.queries.errors import FilterError
@@ -31,7 +31,6 @@ Parameters = Union[Mapping[str, Union[str, "Sequence[str]"]], "Iterable[tuple[st
 #: A list is asked with a few parameters; beyond this somebody is playing.
 MAX_PARAMETERS = 200
 MAX_VALUES = 100
-_MAX_SUGGESTED_FOR_LENGTH = 100
 _CHOICES = (Kind.STATUS, Kind.TRIGGER, Kind.COMMIT_SOURCE)
 _EXCLUDABLE = ("agent_name", "job_type", "status")
 
@@ -188,8 +187,7 @@ def unknown_name(name: str, known: Collection[str]) -> FilterError:
     """
     Return the error for a parameter that does not exist; it names the nearest that does.
     """
-    near = get_close_matches(name[:_MAX_SUGGESTED_FOR_LENGTH].lower(), known, n=1)
-    way_out = f"did you mean {near[0]}?" if near else "leave it out"
+    way_out = did_you_mean(name, known, "leave it out")
     return FilterError(name or "''", "must be a parameter of this list", name, way_out)
 
 

@@ -10,12 +10,12 @@ two legs, each of which an index serves.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import attrs
 
+from telemetry.model.hints import did_you_mean
 from telemetry.model.run import COLUMNS, Kind
 from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.tables import is_nullable
@@ -99,12 +99,11 @@ def order_of_runs(sort: str) -> Order:
     """
     name = sort.removeprefix("-")
     if name not in SORTABLE:
-        near = get_close_matches(name[:100], SORTABLE, n=1)
         raise FilterError(
             "sort",
             "must be a column that can be sorted by, after a minus for the highest first",
             sort,
-            f"did you mean {near[0]}?" if near else f"such as {NEWEST_FIRST}",
+            did_you_mean(name, SORTABLE, f"such as {NEWEST_FIRST}"),
         )
     return Order(
         column=name,

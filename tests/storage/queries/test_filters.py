@@ -127,9 +127,9 @@ def test_empty_is_no_filter():
 @pytest.mark.parametrize(
     ("params", "status", "words"),
     [
-        ({"agent": "x"}, 422, "did you mean agent_name?"),
-        ({"statuss": "x"}, 422, "did you mean status?"),
-        ({"Limit": "5"}, 422, "did you mean limit?"),
+        ({"agent": "x"}, 422, "did you mean 'agent_name'?"),
+        ({"statuss": "x"}, 422, "did you mean 'status'?"),
+        ({"Limit": "5"}, 422, "did you mean 'limit'?"),
         ({"'; DROP TABLE agent_runs; --": "x"}, 422, "must be a parameter"),
         ({"": "x"}, 422, "must be a parameter"),
         ({"metrics_json": "{}"}, 422, "must be a parameter"),
