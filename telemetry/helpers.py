@@ -17,6 +17,7 @@ import click
 from telemetry.api import APIError, PreconditionFailedError, StoredRun, TelemetryAPI
 from telemetry.model.errors import TelemetryError
 from telemetry.model.values import time_text
+from telemetry.model.words import several
 from telemetry.runtime.notices import notice
 
 DEFAULT_THRESHOLD_HOURS = 1.0
@@ -190,8 +191,8 @@ def main(
         )
     except TelemetryError as error:
         raise click.ClickException(str(error)) from error
-    left = f"{result['found']} {'run' if result['found'] == 1 else 'runs'} left open"
-    click.echo(f"{left}, {result['cleaned']} closed, {result['failed']} failed")
+    left = several(result["found"], "run")
+    click.echo(f"{left} left open, {result['cleaned']} closed, {result['failed']} failed")
     for line in result["errors"]:
         click.echo(line, err=True)
     sys.exit(1 if result["errors"] else 0)

@@ -72,7 +72,7 @@ def create(wait_s: float) -> Exit:
     screen.lines(
         [
             (
-                f"{screen.style(screen.sign('✓'), 'good')} backup {backup.id} has"
+                f"{screen.mark('✓', 'good')} backup {backup.id} has"
                 f" {said.run_count:,} runs and is whole ({in_bytes(backup.size_bytes)} in"
                 f" {duration(seconds * 1000)})"
             ),
@@ -210,8 +210,8 @@ def _problem_of(path: Path, session: Session) -> str:
 def _verdict(session: Session, path: Path, problem: str) -> str:
     screen = session.screen
     if problem:
-        return f"{screen.style(screen.sign('✗'), 'bad')} {visible(problem)}"
-    return f"{screen.style(screen.sign('✓'), 'good')} {visible(path.name)} is whole"
+        return f"{screen.mark('✗', 'bad')} {visible(problem)}"
+    return f"{screen.mark('✓', 'good')} {visible(path.name)} is whole"
 
 
 def _no_backup(session: Session) -> str:
@@ -282,7 +282,7 @@ def _tell_pruned(
         [
             *lines,
             (
-                f"{screen.style(screen.sign('✓'), 'good')} {len(going)} backups {verb}"
+                f"{screen.mark('✓', 'good')} {len(going)} backups {verb}"
                 f" ({in_bytes(freed)}), {len(backups) - len(going)} kept"
             ),
         ]

@@ -29,13 +29,9 @@ def make_backup(session: Session, wait_s: float) -> tuple[Path, Contents, float]
     from telemetry.storage.strangers import stranger_at
 
     config = session.config
-    stranger = stranger_at(config.db_path) if config.db_path.exists() else None
+    stranger = stranger_at(config.db_path)
     if stranger is not None:
-        fail(
-            f"no backup was made: the database {config.db_path} must be this library's"
-            f" (got {stranger.what}); {stranger.way_out}",
-            Exit.UNAVAILABLE,
-        )
+        fail(f"no backup was made: {stranger.refusal(config.db_path)}", Exit.UNAVAILABLE)
     bring_up_to_date(session)
     if not config.db_path.exists():
         fail(

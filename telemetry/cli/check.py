@@ -96,7 +96,7 @@ def _tell(
     lines = []
     for finding in sorted(findings, key=lambda one: -one.level):
         sign, style = _LOOKS[finding.level]
-        lines.append(f"{screen.style(screen.sign(sign), style)} {visible(finding.text)}")
+        lines.append(f"{screen.mark(sign, style)} {visible(finding.text)}")
         if finding.advice:
             lines.append(f"  {visible(finding.advice)}")
     if counts is not None:
@@ -106,7 +106,7 @@ def _tell(
         )
     where = visible(session.config.base_dir)
     if worst == 0:
-        lines.append(f"{screen.style(screen.sign('✓'), 'good')} {where} is sound")
+        lines.append(f"{screen.mark('✓', 'good')} {where} is sound")
     elif worst == 1:
         lines.append(f"what is in {where} can be relied on; see above what is missing")
     else:

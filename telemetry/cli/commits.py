@@ -17,6 +17,7 @@ from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline_client
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import When
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.client import TelemetryClient
@@ -187,11 +188,10 @@ def _tell(session: Session, pairs: list[Pair], told: dict[str, int], *, is_dry: 
             for row, commit in pairs
         ]
         screen.lines(draw(screen, _COLUMNS, rows))
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     would = "would be " if is_dry else ""
-    count = len(pairs)
     screen.line(
-        f"{mark} {count:,} run{'s' * (count != 1)} {would}linked;"
+        f"{mark} {several(len(pairs), 'run')} {would}linked;"
         f" {told['had_a_commit']:,} had a commit, {told['unknown']:,} named are not known here"
     )
 

@@ -44,7 +44,7 @@ def command(only: Sequence[str], is_fixing: bool, strict: bool) -> Exit:
         session.screen.json(_document(session, results, done))
     else:
         screen = session.screen
-        mark = screen.style(screen.sign("✓"), "good")
+        mark = screen.mark("✓", "good")
         screen.lines(
             [
                 *(f"{mark} {visible(text)}" for text in done),

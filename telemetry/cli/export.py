@@ -147,7 +147,7 @@ def _file(session: Session, format_: Format, order: Order, path: Path, *, force:
         session.screen.json(document)
         return
     screen = session.screen
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     screen.line(f"{mark} {count:,} runs in {visible(path)}")
 
 

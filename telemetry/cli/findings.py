@@ -52,7 +52,7 @@ def lines_of(screen: Screen, results: Sequence[Result]) -> list[str]:
     lines = []
     for result in results:
         sign, style = _LOOKS[result.outcome]
-        mark = screen.style(screen.sign(sign), style)
+        mark = screen.mark(sign, style)
         name = screen.style(visible(result.name).ljust(width), "name")
         lines.append(f"{mark} {name}  {visible(result.sentence)}")
         indent = " " * (width + 4)
@@ -68,7 +68,7 @@ def verdict_of(screen: Screen, results: Sequence[Result], where: object) -> str:
     """
     worst = worst_of(results)
     sign, style = _LOOKS[worst]
-    mark = screen.style(screen.sign(sign), style)
+    mark = screen.mark(sign, style)
     place = visible(where)
     if worst is Outcome.OK:
         return f"{mark} {place} is sound"

@@ -181,7 +181,7 @@ def _tell(session: Session, suites: Sequence[Suite]) -> None:
         for verdict in suite.verdicts:
             sign, style = _SIGNS[verdict.outcome.value]
             name = f"{visible(suite.name)}: " if len(suites) > 1 else ""
-            mark = screen.style(screen.sign(sign), style)
+            mark = screen.mark(sign, style)
             lines.append(f"{mark} {name}{visible(verdict.reason)}")
     screen.lines(lines)
 

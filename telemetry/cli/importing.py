@@ -82,7 +82,7 @@ def _refuse_itself(session: Session, source: Source) -> None:
 
 def _tell(session: Session, source: Source, report: Report, *, dry_run: bool) -> None:
     screen = session.screen
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     runs, events = report.runs, report.events
     would = " would come" if dry_run else ""
     summary = (

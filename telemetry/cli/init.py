@@ -59,7 +59,7 @@ def command() -> None:
     from telemetry.cli.text import visible
 
     screen = session.screen
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     source = screen.style(f"({visible(document['source'])})", "faint")
     screen.lines(
         [

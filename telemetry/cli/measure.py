@@ -171,9 +171,9 @@ def _verdict(screen: Screen, session: Session, results: Sequence[Result]) -> str
     """
     missed = [result.name for result in results if result.outcome]
     if not missed:
-        mark = screen.style(screen.sign("✓"), "good")
+        mark = screen.mark("✓", "good")
         return f"{mark} recording into {visible(session.config.base_dir)} keeps every baseline"
-    mark = screen.style(screen.sign("✗"), "bad")
+    mark = screen.mark("✗", "bad")
     return (
         f"{mark} recording into {visible(session.config.base_dir)} misses {', '.join(missed)};"
         " measure again when the machine is idle"

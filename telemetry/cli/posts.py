@@ -329,7 +329,7 @@ def _show(session: Session, unsent: Sequence[Unsent]) -> None:
     if unsent:
         screen.lines(draw(screen, _COLUMNS, [_row(session, each) for each in unsent]))
     else:
-        screen.line(f"{screen.style(screen.sign('✓'), 'good')} nothing is unsent")
+        screen.line(f"{screen.mark('✓', 'good')} nothing is unsent")
     if not _is_posting(session.config):
         screen.note(
             "runs are not posted: METRICS_API_URL is not set, or METRICS_API_ENABLED is off"

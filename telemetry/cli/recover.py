@@ -74,11 +74,11 @@ def _leave_strangers(config: TelemetryConfig) -> None:
     """
     from telemetry.storage.strangers import stranger_at
 
-    stranger = stranger_at(config.db_path) if config.db_path.exists() else None
+    stranger = stranger_at(config.db_path)
     if stranger is not None:
         fail(
-            f"the database {config.db_path} must be this library's (got {stranger.what});"
-            f" {stranger.way_out}, or make one for this release with --force, which keeps that one",
+            f"{stranger.refusal(config.db_path)},"
+            " or make one for this release with --force, which keeps that one",
             Exit.UNAVAILABLE,
         )
 
@@ -176,11 +176,9 @@ def _tell_check(session: Session, problems: list[str], *, is_missing: bool) -> E
     if session.as_json:
         screen.json({"database": str(path), "sound": not problems, "problems": problems})
     elif not problems:
-        screen.line(
-            f"{screen.style(screen.sign('✓'), 'good')} the database {visible(path)} is sound"
-        )
+        screen.line(f"{screen.mark('✓', 'good')} the database {visible(path)} is sound")
     else:
-        screen.line(f"{screen.style(screen.sign('✗'), 'bad')} {visible(problems[0])}")
+        screen.line(f"{screen.mark('✗', 'bad')} {visible(problems[0])}")
         screen.lines([f"  {visible(problem)}" for problem in problems[1:SHOWN_PROBLEMS]] or [])
         screen.line("telemetry recover makes it anew from the journal")
     if not problems:
@@ -195,11 +193,11 @@ def _tell_healed(session: Session, healed: Healed) -> Exit:
     else:
         lines = [f"  {visible(text)}" for text in healed.done]
         if healed.left:
-            mark = screen.style(screen.sign("✗"), "bad")
+            mark = screen.mark("✗", "bad")
             lines.append(f"{mark} {visible(healed.left[0])} cannot be repaired in place;")
             lines.append("  telemetry recover makes the database anew from the journal")
         else:
-            mark = screen.style(screen.sign("✓"), "good")
+            mark = screen.mark("✓", "good")
             lines.append(f"{mark} the database {visible(path)} is sound")
         screen.lines(lines)
     return Exit.INTEGRITY if healed.left else Exit.FINE
@@ -233,7 +231,7 @@ def _tell_rebuilt(
 
 def _lines(session: Session, rebuilt: Rebuilt, base: Optional[Base]) -> list[str]:
     screen, path = session.screen, session.config.db_path
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     lines = [
         (
             f"{mark} {rebuilt.run_count:,} runs are back in {visible(path)}:"

@@ -250,7 +250,7 @@ def _tell(
             }
         )
         return
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     lines = [
         (
             f"{mark} {rebuilt.run_count:,} runs are back in {visible(config.db_path)}: from"

@@ -124,7 +124,7 @@ def _tell_plan(session: Session, plan: Plan, *, is_applied: bool) -> Exit:
         screen.json({"applied": False, **_plan_document(plan)})
         return exit_code
     lines = _plan_lines(session, plan)
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     if plan.is_empty:
         lines.append(f"{mark} there is nothing to do in {visible(session.config.base_dir)}")
     elif not is_applied:
@@ -211,15 +211,13 @@ def _tell_done(session: Session, plan: Plan, done: Done) -> Exit:
     if session.as_json:
         screen.json({"applied": True, **_plan_document(plan), "done": _done_document(done)})
         return exit_code
-    lines = [
-        f"{screen.style(screen.sign('✗'), 'warn')} {visible(problem)}" for problem in done.problems
-    ]
+    lines = [f"{screen.mark('✗', 'warn')} {visible(problem)}" for problem in done.problems]
     if done.shrunk is not None and not done.shrunk.problem:
         lines.append(
             f"  the database takes {in_bytes(done.shrunk.after_bytes)}, it took"
             f" {in_bytes(done.shrunk.before_bytes)}"
         )
-    mark = screen.style(screen.sign("✓"), "good")
+    mark = screen.mark("✓", "good")
     lines.append(f"{mark} {_sentence(done)}")
     screen.lines(lines)
     return exit_code

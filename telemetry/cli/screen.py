@@ -98,6 +98,12 @@ class Screen:
         """
         return sign if self.unicode else _PLAIN_SIGNS.get(sign, sign)
 
+    def mark(self, sign: str, style: str) -> str:
+        """
+        Return a sign in the style of what it means, for the beginning of a line.
+        """
+        return self.style(self.sign(sign), style)
+
     def line(self, text: str = "") -> None:
         """
         Write one line, which must be safe already.

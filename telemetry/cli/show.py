@@ -21,6 +21,7 @@ from telemetry.cli.source import source_of
 from telemetry.cli.text import shorten, visible, visible_lines, wrap
 from telemetry.cli.times import clock, duration
 from telemetry.cli.trees import Node, draw_tree, tree_of
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.cli.screen import Screen
@@ -140,9 +141,7 @@ def _events(session: Session, events: list[Row], count: Optional[int]) -> list[s
         return []
     shown = events if count is None else events[len(events) - min(count, len(events)) :]
     some = "" if len(shown) == len(events) else f", the last {len(shown)}"
-    title = session.screen.style(
-        f"{len(events)} {'event' if len(events) == 1 else 'events'}{some}", "title"
-    )
+    title = session.screen.style(f"{several(len(events), 'event')}{some}", "title")
     return ["", title, *(event_lines.table(session, shown)[1:] if shown else [])]
 
 

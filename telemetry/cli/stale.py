@@ -16,6 +16,7 @@ from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline_client
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import When, clock, today_of
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def command(  # noqa: PLR0913 (one argument for each option)
     if is_closing:
         if not session.as_json:
             _tell(session, found, open_count)
-        question = f"Close {_runs(len(found))} as {final}?"
+        question = f"Close {several(len(found), 'run')} as {final}?"
         require_consent(session, question, is_given=yes)
         _close(session, client, found, final)
     elif not session.as_json:
@@ -131,9 +132,10 @@ def _close(
     client.catch_up(CATCH_UP_TIMEOUT_S)
     if not session.as_json:
         screen = session.screen
-        mark = screen.style(screen.sign("✓"), "good")
+        mark = screen.mark("✓", "good")
         screen.line(
-            f"{mark} {_runs(len(found))} closed as {status}; what ends after all, ends as it says"
+            f"{mark} {several(len(found), 'run')} closed as {status};"
+            " what ends after all, ends as it says"
         )
 
 
@@ -157,10 +159,6 @@ def _tell(session: Session, found: Sequence[StaleRun], open_count: int) -> None:
     session.screen.lines(draw(session.screen, _COLUMNS, rows))
     if session.screen.terminal:
         session.screen.note(f"{len(found):,} of {open_count:,} open runs; close them with --close")
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{'s' * (count != 1)}"
 
 
 def _document(

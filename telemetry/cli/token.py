@@ -157,7 +157,7 @@ def revoke(token_id: str) -> None:
     if session.as_json:
         session.screen.json(_document(changed, None))
     else:
-        mark = session.screen.style(session.screen.sign("✓"), "good")
+        mark = session.screen.mark("✓", "good")
         session.screen.lines([f"{mark} token {changed.id} is revoked"])
 
 

@@ -33,6 +33,12 @@ class Stranger:
     what: str
     way_out: str
 
+    def refusal(self, db_path: Path) -> str:
+        """
+        Say that a command leaves the database alone, whose it is, and the way out.
+        """
+        return f"the database {db_path} must be this library's (got {self.what}); {self.way_out}"
+
 
 def stranger_of(connection: sqlite3.Connection, db_path: Path) -> Optional[Stranger]:
     """
@@ -60,7 +66,9 @@ def stranger_of(connection: sqlite3.Connection, db_path: Path) -> Optional[Stran
 
 def stranger_at(db_path: Path) -> Optional[Stranger]:
     """
-    Return whose database a file is where it is not ours; of one that cannot be read, nothing.
+    Return whose database a file is where it is not ours.
+
+    Nothing is returned of a file that does not exist or cannot be read.
     """
     try:
         with contextlib.closing(connect_read_only(db_path)) as connection:
