@@ -9,7 +9,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -231,7 +230,7 @@ os._exit(0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_a_leader_that_dies_is_followed_by_another(tmp_path, child, base):
+def test_a_leader_that_dies_is_followed_by_another(tmp_path, child, base, eventually):
     """
     When the leader is killed, a process that goes on recording takes over.
     """
@@ -246,9 +245,6 @@ def test_a_leader_that_dies_is_followed_by_another(tmp_path, child, base):
     os.kill(leader.pid, signal.SIGKILL)
     leader.wait()
 
-    deadline = time.monotonic() + 60
-    while not base.followers.stats().followers[0].is_leader:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: base.followers.stats().followers[0].is_leader)
     assert base.followers.flush(60)
     assert stored(tmp_path) == (2, 2)
