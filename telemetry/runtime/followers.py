@@ -72,6 +72,13 @@ class Ticket:
         """
         return self._follower.is_threadless or self._follower.requests.has_refused(self._number)
 
+    @property
+    def is_failing(self) -> bool:
+        """
+        Return whether the sink takes nothing now: it is tried again, with growing pauses.
+        """
+        return self._follower.state is State.OUTAGE
+
 
 class Followers:
     """

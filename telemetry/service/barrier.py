@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MIN_GLANCE_S = 0.0005
 MAX_GLANCE_S = 0.005
 TIMEOUT_S = 20.0
+#: Less while the database takes nothing: it was tried thrice then, and whoever asks should hear so.
+FAILING_TIMEOUT_S = 5.0
 #: Bytes that are acknowledged and perhaps not applied, beyond which the follower is urged.
 MAX_LAG_BYTES = 64 << 20
 #: Ids that may be on their way at once; beyond that nothing new is taken until they have arrived.
@@ -164,10 +166,11 @@ class Barrier:
         self._older = set()
 
     async def _until_done(self, ticket: Ticket) -> None:
-        deadline = time.monotonic() + TIMEOUT_S
+        begun = time.monotonic()
         glance_s = MIN_GLANCE_S
         while not ticket.is_done:
-            if ticket.is_refused or time.monotonic() >= deadline:
+            patience_s = FAILING_TIMEOUT_S if ticket.is_failing else TIMEOUT_S
+            if ticket.is_refused or time.monotonic() >= begun + patience_s:
                 raise _behind()
             await asyncio.sleep(glance_s)
             glance_s = min(glance_s * 2, MAX_GLANCE_S)
