@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from telemetry.model.errors import JournalError, SinkError
 from telemetry.service.catalogue import OPERATIONS as DOCUMENTED
@@ -41,10 +41,19 @@ CLOSE_TIMEOUT_S = 10.0
 class Resource:
     """
     One path: an ASGI application that has the method's operation answer.
+
+    Args:
+        path_params: What stands in the path, where no router has found it there.
     """
 
-    def __init__(self, service: Service, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        operations: Mapping[str, Operation],
+        path_params: Optional[Mapping[str, str]] = None,
+    ) -> None:
         self._service = service
+        self._path_params = dict(path_params or {})
         self._operations = dict(operations)
         if "GET" in operations:
             self._operations.setdefault("HEAD", operations["GET"])
@@ -59,6 +68,7 @@ class Resource:
         if operation is None:
             await respond(_not_allowed(self._allowed), scope)(scope, receive, send)
             return
+        scope.setdefault("path_params", self._path_params)
         try:
             answer = await operation.handler(self._service, Request(scope, receive))
         except ClientDisconnect:
@@ -142,7 +152,9 @@ class Application(FastAPI):
         resources = {path: Resource(service, methods) for path, methods in paths.items()}
         self.router.routes.extend(Route(path, one) for path, one in resources.items())
         self.router.default = _not_found
-        self._plain = {path: one for path, one in resources.items() if "{" not in path}
+        self._plain = {
+            path: Resource(service, *_with_hidden(path, paths)) for path in paths if "{" not in path
+        }
         self._guard = guard(self._dispatch, service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +167,21 @@ class Application(FastAPI):
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         resource = self._plain.get(scope["path"]) if scope["type"] == "http" else None
         await (resource or self.router)(scope, receive, send)
+
+
+def _with_hidden(
+    path: str, paths: Mapping[str, Mapping[str, Operation]]
+) -> tuple[dict[str, Operation], dict[str, str]]:
+    """
+    Return the operations of a path, and what it says where it is also a value of another path.
+
+    A run may be called ``batch``, and is looked at and corrected like any other.
+    """
+    for template, operations in paths.items():
+        found = compile_path(template)[0].match(path) if "{" in template else None
+        if found:
+            return {**operations, **paths[path]}, found.groupdict()
+    return dict(paths[path]), {}
 
 
 @contextlib.asynccontextmanager

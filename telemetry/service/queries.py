@@ -5,7 +5,7 @@ The query string of a request.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from telemetry.service.problems import FieldError, Problem, bad_filter, invalid
 
@@ -34,7 +34,7 @@ class Query:
     """
 
     def __init__(self, request: Request) -> None:
-        self._path = request.url.path
+        self._path = quote(request.scope["path"])
         raw = request.scope.get("query_string", b"").decode("latin-1")
         try:
             self.pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+
 from telemetry.config import TelemetryConfig
 from telemetry.service.app import Resource, create_app
 from telemetry.storage.ddl import LOOKED_UP
@@ -34,3 +36,19 @@ def test_a_slow_question_names_the_columns_that_are_looked_up(tmp_path):
     for name in LOOKED_UP:
         assert name in problem.detail
         assert f"`{name}`" in told.partition("\n\n")[0]
+
+
+def test_a_run_may_be_called_as_a_path_is(own_server, new):
+    """
+    An id that is also the last word of another path is no less an id.
+    """
+    with httpx.Client(base_url=f"{own_server.url}/api/v1/runs/", timeout=60) as api:
+        created = api.post("../runs", json=new(event_id="batch"))
+        edited = api.patch("batch", json={"status": "failed"})
+        found = api.get("batch")
+        wrong = api.put("batch", json={})
+        deleted = api.delete("batch")
+
+    assert (created.status_code, edited.status_code, deleted.status_code) == (201, 200, 200)
+    assert (found.json()["event_id"], found.json()["status"]) == ("batch", "failed")
+    assert wrong.headers["allow"] == "DELETE, GET, HEAD, PATCH, POST"

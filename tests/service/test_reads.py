@@ -4,6 +4,8 @@ What belongs to a run, and what can be said of all of them.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from telemetry.service.links import commit_url, repo_url
@@ -25,6 +27,25 @@ def test_a_run_leads_to_the_runs_nested_in_it(api, new):
 
     assert [run["event_id"] for run in found] == [child["event_id"]]
     assert api.get(f"{RUNS}/{child['event_id']}/children").json() == []
+
+
+@pytest.mark.parametrize("name", ["a b", "a?b#c", "é€", "<a>", 'a"b', "a%2Fb", "a+b&c;d"])
+def test_links_lead_on_whatever_a_run_is_called(api, new, name):
+    """
+    The address of the next page is one that can be asked as it stands.
+    """
+    parent = new(event_id=name, run_id=f"{name} of {new()['run_id']}")
+    api.post(RUNS, json=parent)
+    for _ in range(2):
+        api.post(RUNS, json=new(parent_run_id=parent["run_id"]))
+
+    first = api.get(f"{RUNS}/{quote(name, safe='')}/history", params={"limit": 1})
+    children = api.get(f"{RUNS}/{quote(name, safe='')}/children", params={"limit": 1})
+    second = api.get(children.links["next"]["url"])
+
+    assert (first.status_code, first.links) == (200, {})
+    assert (second.status_code, len(second.json())) == (200, 1)
+    assert second.json() != children.json()
 
 
 @pytest.mark.parametrize("what", ["events", "history", "children", "commit-url", "repo-url"])
