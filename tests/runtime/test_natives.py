@@ -52,6 +52,17 @@ else:
     interpreters.run_string(interpreters.create(isolated=sys.version_info < (3, 12)), CODE)
 """
 
+ISOLATED = '''
+import _interpreters as interpreters
+DECORATED = """
+from telemetry import tracked_run
+tracked_run("agent", "job")(int)()
+"""
+for code in ("from telemetry import TelemetryClient", DECORATED):
+    failed = interpreters.exec(interpreters.create("isolated"), code)
+    print(failed.type.__name__, failed.msg)
+'''
+
 
 def run(program, *arguments, cwd):
     """
@@ -105,3 +116,14 @@ def test_a_subinterpreter_without_threads_has_its_journal(tmp_path):
     assert journal.count(b'"change":"started"') == 1
     assert journal.count(b'"event_type":"step"') == 1
     assert journal.count(b'"change":"ended"') == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="isolated ones can be made since 3.13")
+def test_an_isolated_subinterpreter_cannot_record(tmp_path):
+    """
+    The import of the client, or the call of a decorated function, says that it is refused there.
+    """
+    done = run(ISOLATED, cwd=tmp_path)
+
+    assert done.stdout.count("ImportError") == 2
+    assert done.stdout.count("does not support loading in subinterpreters") == 2
