@@ -19,6 +19,7 @@ NAMES = (
     "following",
     "startup",
     "memory",
+    "scrubbing",
     "exporting",
     "operating",
     "service",
