@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 
+import needs
 import pytest
 
 from telemetry import TelemetryClient
 from telemetry.commits import TRAILER
 from telemetry.config import TelemetryConfig
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = needs.program("git")
 AUTHOR = "Ann <ann@example.org>"
 
 

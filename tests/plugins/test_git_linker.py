@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
 
+import needs
 import pytest
 
 from telemetry.commits import TRAILER
@@ -13,7 +13,7 @@ from telemetry.model.codec import decode_line, encode_line
 from telemetry.model.values import time_text
 from telemetry_plugins.git_linker import GitLinker, repository_name
 
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+needs_git = needs.program("git")
 RUN_ID = "20261122T004217Z-a-00000001"
 
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import needs
 import pytest
 
+on_cpython = pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="gevent and subinterpreters are CPython's"
+)
 GEVENT = """
 import sys
 from gevent import monkey
@@ -80,24 +84,24 @@ def run(program, *arguments, cwd):
     return done
 
 
+@on_cpython
 @pytest.mark.parametrize("patched", ["before", "after"])
 def test_greenlets_record_and_followers_follow(tmp_path, patched):
     """
     Everything arrives, whenever gevent patches, and greenlets that take turns have their own runs.
     """
-    pytest.importorskip("gevent")
-
     done = run(GEVENT, patched, tmp_path / "base", cwd=tmp_path)
 
     assert done.stdout == "{'success': 10}\n"
     assert not done.stderr
 
 
+@on_cpython
+@needs.program("git")
 def test_a_repository_holds_up_no_greenlet(tmp_path):
     """
     Git is not asked where processes are waited for by greenlets.
     """
-    pytest.importorskip("gevent")
     subprocess.run(["git", "init", "--quiet", str(tmp_path / "work")], check=True)
 
     done = run(GEVENT, "before", tmp_path / "base", cwd=tmp_path / "work")
@@ -105,7 +109,7 @@ def test_a_repository_holds_up_no_greenlet(tmp_path):
     assert not done.stderr
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="CPython's own module")
+@on_cpython
 def test_a_subinterpreter_without_threads_has_its_journal(tmp_path):
     """
     Where an interpreter may start no thread, what it records is in the journal.

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import httpx
 import pytest
+import requests
 from servers import ROOT, Server, clean_env
 
 #: The requirements' stale-run clean-up, word for word.
@@ -89,7 +90,6 @@ def at_8765(server, monkeypatch):
     """
     Have `requests` find this test's service at the address that the README names.
     """
-    requests = pytest.importorskip("requests")
     send = requests.adapters.HTTPAdapter.send
 
     def send_here(self, request, **options):
