@@ -141,7 +141,7 @@ def measure(*, quick: bool) -> list[Row]:
     """
     Measure every claim about the caller's thread.
     """
-    rounds, base = (7, 1000) if quick else (25, 4000)
+    rounds, base = (7 if quick else 25), 4000
     share = {"event": 1, "write": 1, "eliot event": 1, "run": 20, "structlog run": 20}
     with scene() as (blocks, client):
         calls = {name: base // share.get(name, 4) for name in blocks}

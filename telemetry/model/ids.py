@@ -23,8 +23,6 @@ MAX_NAME_LENGTH = 200
 _FORBIDDEN_IN_RUN_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
 #: "000" to "999": to look three digits up costs a fifth of formatting them.
 THREE_DIGITS = tuple(map("%03d".__mod__, range(1000)))
-#: "00" to "ff", for the same reason.
-_TWO_HEX_DIGITS = tuple(map("%02x".__mod__, range(256)))
 MICROS = 1_000_000
 
 
@@ -42,22 +40,21 @@ class _Pools:
     its iterator, which is atomic. From an exhausted pool, `refilled` goes on.
     """
 
-    __slots__ = ("high", "pool")
+    __slots__ = ("known", "pool")
 
     def __init__(self) -> None:
         self.pool: Pool
-        #: The first 40 bits of the last UUID, and their digits, with the dash and without: the same
-        #: for a quarter of a second.
-        self.high = (-1, "", "")
+        #: The last UUID's millisecond, and its digits, with the dash and without.
+        self.known = (-1, "", "")
         self.after_fork()
 
-    def highest(self, number: int) -> tuple[int, str, str]:
+    def timed(self, millis: int) -> tuple[int, str, str]:
         """
-        Return the first 40 bits of a UUID with their digits, and remember them.
+        Return a millisecond with its digits in a UUID, and remember them.
         """
-        digits = f"{number:010x}"
-        self.high = high = (number, f"{digits[:8]}-{digits[8:]}", digits)
-        return high
+        digits = f"{millis:012x}"
+        self.known = known = (millis, f"{digits[:8]}-{digits[8:]}", digits)
+        return known
 
     def refilled(self) -> tuple[str, str, Drawn]:
         """
@@ -117,13 +114,12 @@ def new_ids(now_us: int, stamp: str, agent_name: str) -> tuple[str, str, str]:
         beginning, bare, drawn = _pools.refilled()
     count, end = drawn
     millis = now_us // 1000
-    number, dashed, high = _pools.high
-    if millis >> 8 != number:
-        _, dashed, high = _pools.highest(millis >> 8)
-    low = _TWO_HEX_DIGITS[millis & 0xFF]
+    number, dashed, digits = _pools.known
+    if millis != number:
+        _, dashed, digits = _pools.timed(millis)
     return (
-        f"{dashed}{low}{beginning}{count}",
-        f"{high}{low}{bare}{count}",
+        f"{dashed}{beginning}{count}",
+        f"{digits}{bare}{count}",
         f"{stamp}Z-{agent_name}-{end}",
     )
 

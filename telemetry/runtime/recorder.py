@@ -7,6 +7,7 @@ is cleaned here once, so that everything behind it holds plain, bounded, scrubbe
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Mapping
 from os import getcwd
 from time import monotonic_ns
@@ -27,7 +28,17 @@ from telemetry.model.run import (
     parse_status,
 )
 from telemetry.model.values import accept, suggest
-from telemetry.runtime.emit import COMMIT, encode_part, encode_text, identity, sealing
+from telemetry.runtime.emit import (
+    COMMIT,
+    CRC,
+    END,
+    big_endian,
+    encode_part,
+    encode_text,
+    identity,
+    join,
+    sealing,
+)
 from telemetry.runtime.notices import notice
 from telemetry.runtime.openruns import NOTHING, OpenRun
 
@@ -111,7 +122,7 @@ class Recorder:
         mark, number, read = emitter.mark, emitter.number, emitter.clock.read
         append, refused = emitter.append, emitter.refused
         bell, ring = emitter.bell, emitter.bell.ring
-        sealed, begun = sealing(emitter.head(f'"run","change":"{Change.STARTED.value}"'))
+        head, begun = sealing(emitter.head(f'"run","change":"{Change.STARTED.value}"'))
         # The run that the last one was nested in, and how that stands in a line.
         nested = _nested_in("")
 
@@ -159,7 +170,7 @@ class Recorder:
                 self._hold(run, self._accept_all(fields, run.values))
                 said, more = run.opening, more + encode_part(run.values)
             rest = f'{number()}","timestamp":"{start_time}{part}{said}{more}'.encode()
-            line = sealed % (rest, crc32(rest, begun))
+            line = join((head, rest, CRC, hexlify(big_endian(crc32(rest, begun))), END))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:
@@ -173,7 +184,7 @@ class Recorder:
         mark, number, read = emitter.mark, emitter.number, emitter.clock.read
         append, refused = emitter.append, emitter.refused
         bell, ring = emitter.bell, emitter.bell.ring
-        sealed, begun = sealing(emitter.head(f'"run","change":"{Change.ENDED.value}"'))
+        head, begun = sealing(emitter.head(f'"run","change":"{Change.ENDED.value}"'))
 
         def end(run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
             if not mark[0]:
@@ -187,7 +198,7 @@ class Recorder:
             if run.values is not NOTHING or fields or outcome.error_summary:
                 said = self._said_at_end(run, outcome, fields, said)
             rest = f'{number()}","timestamp":"{end_time}{run.part}{run.opening}{said}'.encode()
-            line = sealed % (rest, crc32(rest, begun))
+            line = join((head, rest, CRC, hexlify(big_endian(crc32(rest, begun))), END))
             if not append(line, second):
                 refused(line, second)
             if not bell.is_rung:
