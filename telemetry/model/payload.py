@@ -77,11 +77,11 @@ class PayloadEncoder:
         "_fast_levels",
         "_limit",
         "_limits",
+        "_look",
+        "_look_assigned",
         "_room",
         "_scrubber",
         "_short",
-        "_suspect",
-        "_suspect_assigned",
         "encode",
     )
 
@@ -91,8 +91,8 @@ class PayloadEncoder:
     def __init__(self, limits: Limits, scrubber: Scrubber) -> None:
         self._limits = limits
         self._scrubber = scrubber
-        self._suspect = scrubber.suspect
-        self._suspect_assigned = scrubber.suspect_assigned
+        self._look = scrubber.look
+        self._look_assigned = scrubber.look_assigned
         self._short = min(scrubber.short_chars, limits.max_string)
         self._careful_keys = scrubber.careful_keys
         self._limit = limits.max_line_bytes - min(ENVELOPE_BYTES, limits.max_line_bytes // 4)
@@ -107,7 +107,7 @@ class PayloadEncoder:
         Return `encode`, as a closure over what never changes: a fifth less than as a method.
         """
         careful_keys, careful, plain = self._careful_keys, self._careful, self._plain
-        suspect, suspect_assigned = self._suspect, self._suspect_assigned
+        look, look_assigned = self._look, self._look_assigned
         names_value = self._scrubber.names_value
         fast_items, fast_chars, fast_levels = self._fast_items, self._fast_chars, self._fast_levels
         short, limit = self._short, self._limit
@@ -124,10 +124,10 @@ class PayloadEncoder:
                         kind = type(item)
                         if kind is str:
                             if "=" in item or ":" in item:
-                                if len(item) > fast_chars or suspect_assigned(item) is not None:
+                                if len(item) > fast_chars or look_assigned.search(item) is not None:
                                     break
-                            elif (len(item) >= short or " " in item) and (
-                                len(item) > fast_chars or suspect(item) is not None
+                            elif (len(item) >= short or " " in item or "%" in item) and (
+                                len(item) > fast_chars or look.search(item) is not None
                             ):
                                 break
                         elif kind is int:
@@ -193,10 +193,10 @@ class PayloadEncoder:
         if len(text) > self._fast_chars:
             return False
         if "=" in text or ":" in text:
-            return self._suspect_assigned(text) is None
-        if len(text) < self._short and " " not in text and text[:1] != "-":
+            return self._look_assigned.search(text) is None
+        if len(text) < self._short and " " not in text and "%" not in text and text[:1] != "-":
             return True
-        return self._suspect(text) is None
+        return self._look.search(text) is None
 
     def _may_name(self, item: object) -> bool:
         """

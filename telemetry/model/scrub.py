@@ -8,18 +8,17 @@ scrubbed once is left alone by a second pass. Cost is linear in the length of th
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from telemetry.model.custom_patterns import CustomPattern
-from telemetry.model.secret_assignments import find_assigned, keyword_anchors
-from telemetry.model.secret_finds import MARKER_START, Finder, either
+from telemetry.model.secret_finds import MARKER_START
 from telemetry.model.secret_keys import names_a_secret, normalise
-from telemetry.model.secret_lists import Neighbours
-from telemetry.model.secret_shapes import ANCHORS, ASSIGNED_ANCHORS, FINDERS, compile_anchors
+from telemetry.model.secret_looks import FixedLook, Look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from telemetry.model.custom_patterns import CustomPattern
+    from telemetry.model.secret_shapes import Shapes
 
 #: What stands in place of a value whose key names a secret.
 KEY_MARKER = f"{MARKER_START}key]"
@@ -32,7 +31,8 @@ FOUND_EFFORT = 4
 #: so often.
 MAX_SETTLED_CHARS = 16_384
 MAX_PASSES = 10
-#: Every shape without `=`, `:` and a blank is at least as long as this.
+#: Each shape without `=`, `:`, `%` and a blank is at least as long as this, or its secret has no
+#: more than two characters.
 SHORT_CHARS = 12
 #: Verdicts on keys that are remembered.
 MAX_VERDICTS = 4096
@@ -43,11 +43,8 @@ MAX_KEY_CHARS = 1024
 NAME_KEYS = ("name", "key", "Name", "Key", "NAME", "KEY")
 VALUE_KEYS = frozenset(["value", "Value", "VALUE"])
 
-#: Finds the next anchor in a text, from a position on.
-Search = Callable[..., Optional[re.Match[str]]]
-
-_BUILT_IN: Search = compile_anchors(ANCHORS).search
-_BUILT_IN_ASSIGNED: Search = compile_anchors([*ANCHORS, *ASSIGNED_ANCHORS]).search
+_NOTHING = FixedLook("(?!)")
+_EVERYTHING = FixedLook("")
 
 
 class Scrubber:
@@ -82,21 +79,19 @@ class Scrubber:
         self._keys = frozenset(filter(None, map(normalise, keys)))
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
         self._allowed = frozenset(allow)
-        self._patterns = tuple(map(CustomPattern, patterns)) if enabled else ()
-        self._finders = FINDERS
-        #: Cheap first looks at a text with and without `=` or `:`; None means that `scrub_text`
-        #: would not change it.
-        self.suspect: Search = _BUILT_IN
-        self.suspect_assigned: Search = _BUILT_IN_ASSIGNED
+        self._patterns = _compiled(patterns) if enabled else ()
+        self._look = Look(_shapes)
+        self._look_assigned = Look(lambda: _assigned_shapes(self._keys))
+        #: Cheap first looks at a text without and with `=` or `:`; where they find nothing,
+        #: `scrub_text` would not change it.
+        self.look: Union[Look, FixedLook] = self._look
+        self.look_assigned: Union[Look, FixedLook] = self._look_assigned
         if not enabled:
-            self.suspect = self.suspect_assigned = _nothing
-        elif self._keys:
-            self._finders, self.suspect_assigned = _with_names(self._keys)
-        self._search, self._search_assigned = self.suspect, self.suspect_assigned
-        #: A shorter text with neither sign has room for no secret.
+            self.look = self.look_assigned = _NOTHING
+        elif self._patterns:
+            self.look = self.look_assigned = _EVERYTHING
+        #: A shorter text without `=`, `:`, `%` and a blank has room for no secret.
         self.short_chars = 0 if self._patterns else SHORT_CHARS
-        if self._patterns:
-            self.suspect = self.suspect_assigned = _everything
 
     def is_secret_key(self, key: str) -> bool:
         """
@@ -145,24 +140,26 @@ class Scrubber:
         """
         Return the text with each secret in it replaced by a marker.
         """
-        search = self._search_assigned if "=" in text or ":" in text else self._search
-        if search(text, 0) is not None:
-            text = self._settle(text, search)
+        if self.enabled:
+            look = self._look_assigned if "=" in text or ":" in text else self._look
+            if look.search(text) is not None:
+                text = self._settle(text, look.shapes)
         for pattern in self._patterns:
             text = pattern.scrub(text)
         return text
 
-    def _settle(self, text: str, search: Search) -> str:
+    def _settle(self, text: str, shapes: Shapes) -> str:
         """
         Scrub until nothing changes: what is taken out may bring a name and a value together.
         """
         for _ in range(MAX_PASSES if len(text) <= MAX_SETTLED_CHARS else 1):
-            before, text = text, self._scrub_shapes(text, search)
+            before, text = text, self._scrub_shapes(text, shapes)
             if text == before:
                 break
         return text
 
-    def _scrub_shapes(self, text: str, search: Search) -> str:
+    def _scrub_shapes(self, text: str, shapes: Shapes) -> str:
+        search, finders = shapes
         parts: list[str] = []
         done = position = effort = 0
         while effort < MAX_EFFORT:
@@ -172,7 +169,7 @@ class Scrubber:
             at = hit.start()
             position = at + 1
             effort += 1
-            found = self._finders[text[at]](text, at, self.is_secret_key)
+            found = finders[text[at]](text, at, self.is_secret_key)
             if found is None:
                 continue
             # What ends an element is behind the secret.
@@ -196,7 +193,9 @@ class Scrubber:
             are_pair: The list has two items, of which the first may name the second.
         """
         if not self.enabled:
-            return _nothing
+            return _hides_nothing
+        from telemetry.model.secret_lists import Neighbours
+
         return Neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
 
 
@@ -211,25 +210,25 @@ def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # no
     return verdict
 
 
-def _with_names(keys: Collection[str]) -> tuple[dict[str, Finder], Search]:
-    """
-    Return the finders and the anchors for texts in which the user's own names are assigned to.
-    """
-    finders = dict(FINDERS)
-    anchors = [*ANCHORS, *ASSIGNED_ANCHORS]
-    for key in sorted(keys):
-        anchors += keyword_anchors("", key, "[_.-]?")
-        for case in {key[0], key[0].upper()}:
-            finders[case] = either(finders.get(case), find_assigned)
-    return finders, compile_anchors(anchors).search
+def _shapes() -> Shapes:
+    from telemetry.model.secret_shapes import shapes
+
+    return shapes()
 
 
-def _nothing(_text: object, _position: int = 0, /) -> None:
+def _assigned_shapes(names: frozenset[str]) -> Shapes:
+    from telemetry.model.secret_shapes import assigned_shapes
+
+    return assigned_shapes(names)
+
+
+def _compiled(patterns: Collection[str]) -> tuple[CustomPattern, ...]:
+    if not patterns:
+        return ()
+    from telemetry.model.custom_patterns import CustomPattern
+
+    return tuple(map(CustomPattern, patterns))
+
+
+def _hides_nothing(_item: object, /) -> None:
     return None
-
-
-_ANY = re.compile("")
-
-
-def _everything(text: str, position: int = 0, /) -> Optional[re.Match[str]]:
-    return _ANY.search(text, position)

@@ -7,10 +7,13 @@ A keyword of a secret's name is the anchor. The whole name around it is judged l
 from __future__ import annotations
 
 import re
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.secret_finds import MARKER_START, Found, Judge, looks_random
 from telemetry.model.secret_markup import find_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Keyword of a secret's name, cut at its anchor: (before, from the anchor on).
 KEYWORDS = (
@@ -31,14 +34,30 @@ def _any_case(letters: str) -> str:
     )
 
 
-def keyword_anchors(before: str, rest: str, between: str = "") -> list[tuple[str, str]]:
+def keyword_anchors(keywords: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """
-    Return the anchors of a keyword in a name: its first character and the expression after it.
+    Return the anchors of keywords in names: a first character and the expression after it.
+
+    Args:
+        keywords: As in `KEYWORDS`.
     """
-    look = f"(?<={_any_case(before)}.)" if before else ""
-    others = "".join(between + _any_case(letter) for letter in rest[1:])
-    ending = "" if between else _ENDING
-    return [(case, f"{look}{others}{ending}") for case in dict.fromkeys((rest[0], rest[0].upper()))]
+    groups: dict[str, list[str]] = {}
+    for before, rest in keywords:
+        look = f"(?<={_any_case(before)}.)" if before else ""
+        for case in dict.fromkeys((rest[0], rest[0].upper())):
+            groups.setdefault(case, []).append(look + _any_case(rest[1:]))
+    return [(case, f"(?:{'|'.join(rests)}){_ENDING}") for case, rests in groups.items()]
+
+
+def name_anchors(names: Iterable[str]) -> list[tuple[str, str]]:
+    """
+    Return the anchors of whole names, however their words are separated.
+    """
+    return [
+        (case, "".join(f"[_.-]?{_any_case(letter)}" for letter in name[1:]))
+        for name in names
+        for case in dict.fromkeys((name[0], name[0].upper()))
+    ]
 
 
 _NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")

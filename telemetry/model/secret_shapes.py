@@ -19,23 +19,37 @@ from __future__ import annotations
 
 import binascii
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Optional
+from functools import cache, lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from telemetry.model.secret_assignments import (
     KEYWORDS,
     find_assigned,
     find_encoded,
     keyword_anchors,
+    name_anchors,
 )
 from telemetry.model.secret_blocks import find_block, find_putty
 from telemetry.model.secret_commands import find_flag
-from telemetry.model.secret_finds import MARKER_START, Finder, Found, Judge
+from telemetry.model.secret_finds import MARKER_START, Finder, Found, Judge, either
 from telemetry.model.secret_markup import find_element, find_pair
 from telemetry.model.secret_tokens import TOKENS, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+#: Finds the next anchor in a text, from a position on.
+Search = Callable[..., Optional[re.Match[str]]]
+
+
+class Shapes(NamedTuple):
+    """
+    What finds anchors, and by the character of an anchor what tells a secret there.
+    """
+
+    search: Search
+    finders: Mapping[str, Finder]
 
 
 def _atoms(prefix: str) -> list[str]:
@@ -66,11 +80,19 @@ def _token_anchors() -> list[tuple[str, str]]:
             for place in (-3, -2)
         )
         looks = "|".join(
-            f"(?<={'|'.join(f'{prefix}.' for prefix in same)})" for same in widths.values()
+            f"(?<={'|'.join(f'{_folded(prefix)}.' for prefix in same)})" for same in widths.values()
         )
         # The look ahead is cheaper than the looks back, of which there are many.
         anchors.append((last, f"{first}(?<={before}..)(?={rest})(?:{looks})"))
     return anchors
+
+
+def _folded(prefix: str) -> str:
+    """
+    Return a prefix with its repeated atoms counted: most of the time to compile it goes into them.
+    """
+    runs = [(atom, len(list(run))) for atom, run in groupby(_atoms(prefix))]
+    return "".join(atom if count == 1 else f"{atom}{{{count}}}" for atom, count in runs)
 
 
 _SIGNS = "".join(map(chr, range(33, 127)))
@@ -117,7 +139,7 @@ ASSIGNED_ANCHORS = (
     (":", r"//[^ \t\r\n/@\"'<>`]{1,1024}@"),
     (":", r"//[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@"),
     (":", r"[^/@\s](?<=thin:.)[^/@\s]{0,63}/[^@\s]{1,64}@"),
-    *(anchor for keyword in KEYWORDS for anchor in keyword_anchors(*keyword)),
+    *keyword_anchors(KEYWORDS),
 )
 
 
@@ -137,13 +159,13 @@ def compile_anchors(anchors: Iterable[tuple[str, str]]) -> re.Pattern[str]:
 _PATTERNS: dict[str, dict[str, list[tuple[Token, int, str]]]] = {}
 for _token in TOKENS:
     _prefix = _atoms(_token.prefix)
-    _entry = (_token, len(_prefix) - 1, _token.prefix + _token.body)
+    _entry = (_token, len(_prefix) - 1, _folded(_token.prefix) + _token.body)
     _by_previous = _PATTERNS.setdefault(_prefix[-1].strip("[]"), {})
     for _previous in _members(_prefix[-2]) if len(_prefix) > 1 else [""]:
         _by_previous.setdefault(_previous, []).append(_entry)
 
 #: Most processes meet none of the tokens: each expression is compiled when it is first tried.
-_compiled = lru_cache(maxsize=None)(re.compile)
+_compiled = cache(re.compile)
 _PLAIN_TAIL = re.compile(r"[a-z_-]*\Z")
 
 
@@ -280,3 +302,27 @@ FINDERS.update(
     **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
     **{"<": find_element, "(": find_pair, "[": find_pair, "%": find_percent},
 )
+
+
+@cache
+def shapes() -> Shapes:
+    """
+    Return the shapes of texts in which nothing is assigned, compiled at the first call.
+    """
+    return Shapes(compile_anchors(ANCHORS).search, FINDERS)
+
+
+@lru_cache(maxsize=8)
+def assigned_shapes(names: frozenset[str]) -> Shapes:
+    """
+    Return the shapes of texts with a sign that assigns, compiled at the first call.
+
+    Args:
+        names: More names of secrets, without case and separators.
+    """
+    finders = dict(FINDERS)
+    for name in names:
+        for case in {name[0], name[0].upper()}:
+            finders[case] = either(finders.get(case), find_assigned)
+    anchors = (*ANCHORS, *ASSIGNED_ANCHORS, *name_anchors(sorted(names)))
+    return Shapes(compile_anchors(anchors).search, finders)

@@ -137,7 +137,7 @@ class Settler:
 
     def __init__(self, encoder: PayloadEncoder, scrubber: Scrubber) -> None:
         self._encoder = encoder
-        self._suspect = scrubber.suspect_assigned
+        self._look = scrubber.look_assigned
         self._needs_care = scrubber.needs_care
         self._known: set[Any] = {None}
 
@@ -230,7 +230,7 @@ class Settler:
         Tell whether nothing in texts must be changed, by one look at all of them.
         """
         joined = "\n".join(texts)
-        if "\0" in joined or self._suspect(joined, 0) is not None:
+        if "\0" in joined or self._look.search(joined) is not None:
             return False
         if max(map(len, texts)) > MAX_TEXT_CHARS or any(map(str.isspace, texts)):
             return False

@@ -1,0 +1,134 @@
+"""
+A first look misses nothing, and most processes need no more than that.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_corpus import all_secrets
+
+from telemetry.model.bounds import Limits
+from telemetry.model.payload import PayloadEncoder
+from telemetry.model.scrub import SHORT_CHARS, Scrubber
+from telemetry.model.secret_assignments import KEYWORDS
+from telemetry.model.secret_looks import Look
+from telemetry.model.secret_shapes import Shapes, shapes
+from telemetry.model.secret_tokens import TOKENS
+
+#: Looks with the expressions themselves, which the first text with other signs has compiled.
+COMPILED = Scrubber()
+COMPILED.scrub_text("0")
+WORDS = sorted({before + rest for before, rest in KEYWORDS})
+AS_IT_IS = PayloadEncoder(Limits(), Scrubber(enabled=False))
+#: What the built-in shapes are made of, in small letters.
+PIECES = sorted({*WORDS, *(token.prefix.lower() for token in TOKENS), "bearer", "basic"})
+PLAIN_RUN = """
+import sys
+from telemetry import TelemetryClient, current_run, tracked_run
+
+@tracked_run("weekly_report_agent", "summarise_folders")
+def main():
+    current_run().log_event("folder_finished", {"folder_name": "quarterly_reports", "count": 3})
+    current_run().set_metrics(items_discovered=3)
+
+main()
+TelemetryClient().close()
+print("telemetry.model.secret_shapes" in sys.modules)
+"""
+
+
+@given(
+    st.lists(st.sampled_from(PIECES) | st.text("abefkpstyz_", max_size=40), max_size=6).map("".join)
+)
+def test_no_secret_is_made_of_small_letters_alone(text):
+    """
+    Text that is not compiled for holds nothing that the shapes would find.
+    """
+    plain = "".join(character for character in text if character == "_" or "a" <= character <= "z")
+
+    assert Look(shapes).search(plain) is None
+    assert COMPILED.scrub_text(plain) == plain
+
+
+def test_each_secret_of_the_corpus_is_looked_at():
+    """
+    The first look stops at every text in which a secret is found.
+    """
+    for secret in all_secrets():
+        scrubber = Scrubber()
+        look = scrubber.look_assigned if "=" in secret.text or ":" in secret.text else scrubber.look
+        if scrubber.scrub_text(secret.text) != secret.text:
+            assert look.search(secret.text) is not None, secret.text
+
+
+@given(
+    st.lists(
+        st.sampled_from([*WORDS, "%3D", "%3d", "<", "</", ">", "('", "','", "')", "-", "_", "A", "eyJ", "sk-", "--"])
+        | st.text("abAB01%</>'-_.", max_size=4),
+        max_size=6,
+    ).map("".join)
+)  # fmt: skip
+def test_a_short_text_has_room_for_no_secret(text):
+    """
+    What is passed over for its length is as it would be if it were scrubbed.
+    """
+    short = text[: SHORT_CHARS - 1]
+    encoder = PayloadEncoder(Limits(), COMPILED)
+    encoder.encode({"a": ""})  # from now on the key is known, and the fast way taken
+    scrubbed = COMPILED.scrub_text(short)
+
+    if scrubbed != short and encoder.encode({"a": short}) == AS_IT_IS.encode({"a": short}):
+        before, _, rest = scrubbed.partition("[scrubbed:")
+        assert len(short) - len(before) - len(rest.partition("]")[2]) <= 2
+
+
+@pytest.mark.parametrize("text", ["pw%3Dhunter", "otp%3D12345", "pwd%3da1b2"])
+def test_a_short_escaped_secret_is_found_the_second_time_too(text):
+    """
+    A secret of a few characters behind an escaped sign is found, also where the key is known.
+    """
+    encoder = PayloadEncoder(Limits(), Scrubber())
+
+    for value in ({"a": text}, {"a": text}, {"a": [text]}, [text]):
+        assert b"[scrubbed:key]" in encoder.encode(value)
+
+
+def test_a_run_of_plain_words_compiles_nothing(tmp_path):
+    """
+    The large expressions are not even imported where all texts are words.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN_RUN],
+        env={**os.environ, "TELEMETRY_BASE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "False\n"
+
+
+def test_a_look_is_compiled_once():
+    """
+    From the first other text on the expression itself is what is called.
+    """
+    loads = []
+
+    def load() -> Shapes:
+        loads.append(1)
+        return shapes()
+
+    look = Look(load)
+    look.search("plain_words")
+    assert loads == []
+
+    assert look.search("nothing. Here") is None
+    assert look.search("nothing. Here") is None
+    assert loads == [1]
+    assert look.search == shapes().search
