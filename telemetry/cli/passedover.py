@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from telemetry.cli.times import clock
+from telemetry.cli.unsent import POSTS
 from telemetry.model.codec import decode_line, encode_line
 from telemetry.model.errors import PermanentSinkError
 from telemetry.model.ids import new_writer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from telemetry.cli.session import Session
     from telemetry.config import TelemetryConfig
 
-SINK = "http_posts"
 #: Runs that are put among the dead letters at once.
 AT_ONCE = 1000
 _REASON = "ended before METRICS_API_URL was set"
@@ -38,7 +38,7 @@ def count_passed_over(config: TelemetryConfig, since: str = "") -> int:
     Args:
         since: Only those that ended then or later.
     """
-    until = read_beginning(config.state_dir, SINK).since
+    until = read_beginning(config.state_dir, POSTS).since
     return Reader(config.db_path).unposted_count(since=since, until=until)
 
 
@@ -49,7 +49,7 @@ def passed_over_runs(config: TelemetryConfig, since: str, after: str) -> Sequenc
     Args:
         after: The key of the last one so far.
     """
-    until = read_beginning(config.state_dir, SINK).since
+    until = read_beginning(config.state_dir, POSTS).since
     return Reader(config.db_path).unposted(limit=AT_ONCE, since=since, until=until, after=after)
 
 
@@ -63,8 +63,8 @@ def put_among_letters(config: TelemetryConfig, runs: Sequence[dict[str, Any]]) -
     from telemetry.runtime.deadletters import DeadLetters
     from telemetry.runtime.redelivery import letters_of
 
-    known = {decode_line(one.line.encode()).event_id for one in letters_of(config.state_dir, SINK)}
-    letters = DeadLetters(config.state_dir, SINK)
+    known = {decode_line(one.line.encode()).event_id for one in letters_of(config.state_dir, POSTS)}
+    letters = DeadLetters(config.state_dir, POSTS)
     writer, numbers = new_writer(), count(1)
     now = time_text(datetime.now(timezone.utc))
     made = set()
@@ -91,7 +91,7 @@ def tell_passed_over(session: Session, number: int) -> None:
     """
     Say that there are such runs, and how they are sent.
     """
-    since = clock(read_beginning(session.config.state_dir, SINK).since, utc=session.utc)
+    since = clock(read_beginning(session.config.state_dir, POSTS).since, utc=session.utc)
     session.screen.note(
         f"{number} runs ended before posting began ({since}) and are not posted;"
         " telemetry posts retry --since TIME sends them"

@@ -23,21 +23,15 @@ from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.text import visible
 from telemetry.cli.times import When, clock
-from telemetry.storage.beginning import read_beginning
-from telemetry.storage.reader import Reader
+from telemetry.cli.unsent import SINKS, Unsent, chosen_of, failed_of, is_posting, waiting_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from telemetry.config import TelemetryConfig
     from telemetry.runtime.deadletters import DeadLetter
     from telemetry.runtime.redelivery import Redelivered
     from telemetry.runtime.runtime import Runtime
 
-#: The sinks that send to a server, and the setting that each follows.
-SINKS = {"http_posts": "METRICS_API_URL", "http_records": "TELEMETRY_API_URL"}
-_POSTS = "http_posts"
-_ALL = -1
 _COLUMNS = (
     TableColumn(title="RUN", style="name"),
     TableColumn(title="STATE"),
@@ -47,23 +41,6 @@ _COLUMNS = (
     TableColumn(title="REASON", least=20),
 )
 _STYLES = {"waiting": "busy", "failed": "bad"}
-
-
-@attrs.frozen(kw_only=True)
-class Unsent:
-    """
-    A run, or a record of one, that a server does not have.
-    """
-
-    state: str
-    sink: str
-    event_id: str
-    run_id: str
-    #: Of the dead letter; empty where the run waits.
-    record_id: str = ""
-    since: str = ""
-    attempts: int = 0
-    reason: str = ""
 
 
 @shares_options
@@ -89,9 +66,9 @@ def list_(limit: int) -> Exit:
     Exits with 1 where something was refused.
     """
     session = current()
-    failed = _failed(session.config)
-    waiting = _waiting(session, failed, limit)
-    passed_over = count_passed_over(session.config) if _is_posting(session.config) else 0
+    failed = failed_of(session.config)
+    waiting = waiting_of(session, failed, limit)
+    passed_over = count_passed_over(session.config) if is_posting(session.config) else 0
     if session.as_json:
         session.screen.json(_document(session, waiting, failed, passed_over))
     else:
@@ -138,112 +115,12 @@ def retry(
         raise click.UsageError("name one RUN or more, or give --all or --since")
     if since is not None:
         return _send_older(session, column_time(since) or "", timeout_s, dry_run=dry_run)
-    failed = _failed(session.config)
-    chosen = failed if everything else _chosen(session, failed, runs)
+    failed = failed_of(session.config)
+    chosen = failed if everything else chosen_of(session, failed, runs)
     if dry_run:
         _tell_plan(session, chosen)
         return Exit.FINE
     return _send(session, chosen, timeout_s)
-
-
-def _failed(config: TelemetryConfig) -> list[Unsent]:
-    from telemetry.runtime.redelivery import letters_of
-
-    attempts = _attempts(config)
-    return [
-        _unsent(sink, letter, attempts)
-        for sink in SINKS
-        for letter in letters_of(config.state_dir, sink)
-    ]
-
-
-def _attempts(config: TelemetryConfig) -> dict[str, int]:
-    from telemetry.storage.attempts import Attempts
-
-    attempts = Attempts(config.state_dir, _POSTS)
-    attempts.refresh()
-    return {event_id: attempt.count for event_id, attempt in attempts.all().items()}
-
-
-def _unsent(sink: str, letter: DeadLetter, attempts: dict[str, int]) -> Unsent:
-    event_id, run_id = _keys(letter)
-    return Unsent(
-        state="failed",
-        sink=sink,
-        event_id=event_id,
-        run_id=run_id,
-        record_id=letter.id,
-        since=letter.timestamp,
-        attempts=attempts.get(event_id, 0) if sink == _POSTS else 0,
-        reason=letter.reason,
-    )
-
-
-def _keys(letter: DeadLetter) -> tuple[str, str]:
-    """
-    Return the keys of the run that a letter is about, as far as its line says them.
-    """
-    from telemetry.model.codec import decode_line
-    from telemetry.model.errors import CodecError
-
-    try:
-        record = decode_line(letter.line.encode())
-    except CodecError:
-        return "", ""
-    return record.event_id, record.run_id
-
-
-def _waiting(session: Session, failed: Sequence[Unsent], limit: int) -> list[Unsent]:
-    """
-    Return the finished runs that were not posted and not refused; none where nothing is posted.
-    """
-    config = session.config
-    if not _is_posting(config):
-        return []
-    buried = {each.event_id for each in failed if each.sink == _POSTS}
-    attempts = _attempts(config)
-    bring_up_to_date(session)
-    most = _ALL if limit == _ALL else limit + len(buried)
-    since = read_beginning(config.state_dir, _POSTS).since
-    rows = Reader(config.db_path).unposted(limit=most, since=since)
-    found = [
-        Unsent(
-            state="waiting",
-            sink=_POSTS,
-            event_id=row["event_id"],
-            run_id=row["run_id"],
-            since=row["end_time"] or "",
-            attempts=attempts.get(row["event_id"], 0),
-        )
-        for row in rows
-        if row["event_id"] not in buried
-    ]
-    return found if limit == _ALL else found[:limit]
-
-
-def _is_posting(config: TelemetryConfig) -> bool:
-    return bool(config.metrics_api_url) and config.metrics_api_enabled
-
-
-def _chosen(session: Session, failed: Sequence[Unsent], names: Sequence[str]) -> list[Unsent]:
-    """
-    Return what the names mean; an unknown one ends the command with 3.
-    """
-    waiting = _waiting(session, failed, _ALL)
-    chosen: dict[tuple[str, str, str], Unsent] = {}
-    for name in names:
-        meant = [each for each in [*failed, *waiting] if _is_meant(each, name)]
-        if not meant:
-            fail(
-                f"a RUN must be one that is unsent (got {name!r}); see telemetry posts list",
-                Exit.NOT_FOUND,
-            )
-        chosen.update({(each.sink, each.event_id, each.record_id): each for each in meant})
-    return list(chosen.values())
-
-
-def _is_meant(unsent: Unsent, name: str) -> bool:
-    return bool(name) and (unsent.run_id.startswith(name) or unsent.event_id.startswith(name))
 
 
 def _send(session: Session, chosen: Sequence[Unsent], timeout_s: float) -> Exit:
@@ -269,7 +146,7 @@ def _send_older(session: Session, since: str, timeout_s: float, *, dry_run: bool
     """
     Send the runs that ended before there was an address, some at a time.
     """
-    if not _is_posting(session.config):
+    if not is_posting(session.config):
         fail("METRICS_API_URL must be set to post runs there (got none)", Exit.USAGE)
     bring_up_to_date(session)
     if dry_run:
@@ -282,7 +159,7 @@ def _send_older(session: Session, since: str, timeout_s: float, *, dry_run: bool
     after, code = "", Exit.FINE
     while found := passed_over_runs(session.config, since, after):
         letters = put_among_letters(session.config, found)
-        chosen = [each for each in _failed(session.config) if each.record_id in letters]
+        chosen = [each for each in failed_of(session.config) if each.record_id in letters]
         code = max(code, _send(session, chosen, timeout_s))
         if code is Exit.UNAVAILABLE:
             break
@@ -317,7 +194,7 @@ def _document(
     session: Session, waiting: Sequence[Unsent], failed: Sequence[Unsent], passed_over: int
 ) -> dict[str, Any]:
     return {
-        "posting": _is_posting(session.config),
+        "posting": is_posting(session.config),
         "passed_over": passed_over,
         "waiting": [attrs.asdict(each) for each in waiting],
         "failed": [attrs.asdict(each) for each in failed],
@@ -330,7 +207,7 @@ def _show(session: Session, unsent: Sequence[Unsent]) -> None:
         screen.lines(draw(screen, _COLUMNS, [_row(session, each) for each in unsent]))
     else:
         screen.line(f"{screen.mark('✓', 'good')} nothing is unsent")
-    if not _is_posting(session.config):
+    if not is_posting(session.config):
         screen.note(
             "runs are not posted: METRICS_API_URL is not set, or METRICS_API_ENABLED is off"
         )
