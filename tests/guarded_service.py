@@ -74,8 +74,12 @@ def status_of(answer):
     return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
+def document_of(answer):
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
 def slug_of(answer):
-    return json.loads(answer.partition(b"\r\n\r\n")[2])["type"].rpartition(":")[2]
+    return document_of(answer)["type"].rpartition(":")[2]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from telemetry.service.catalogue import OPERATIONS as DOCUMENTED
 from telemetry.service.logs import make_log
 from telemetry.service.middleware import guard
 from telemetry.service.pages import OPERATIONS as PAGES
-from telemetry.service.problems import Problem, respond, unavailable
+from telemetry.service.problems import FieldError, Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
 from telemetry.service.state import Service
 from telemetry.storage.ddl import LOOKED_UP
@@ -43,21 +43,22 @@ class Resource:
     One path: an ASGI application that has the method's operation answer.
 
     Args:
-        path_params: What stands in the path, where no router has found it there.
+        hidden: Operations of a path with a value in it, which this path also is.
+        path_params: The value, which no router has found here.
     """
 
     def __init__(
         self,
         service: Service,
         operations: Mapping[str, Operation],
+        hidden: Optional[Mapping[str, Operation]] = None,
         path_params: Optional[Mapping[str, str]] = None,
     ) -> None:
         self._service = service
         self._path_params = dict(path_params or {})
-        self._operations = dict(operations)
-        if "GET" in operations:
-            self._operations.setdefault("HEAD", operations["GET"])
-        self._allowed = ", ".join(sorted(self._operations))
+        own = _with_head(operations)
+        self._operations = {**_with_head(hidden or {}), **own}
+        self._allowed = ", ".join(sorted(own))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -66,7 +67,7 @@ class Resource:
         begun = perf_counter()
         operation = self._operations.get(scope["method"])
         if operation is None:
-            await respond(_not_allowed(self._allowed), scope)(scope, receive, send)
+            await respond(_not_allowed(scope["method"], self._allowed), scope)(scope, receive, send)
             return
         scope.setdefault("path_params", self._path_params)
         try:
@@ -119,12 +120,16 @@ _DEFECT = Problem(
 )
 
 
-def _not_allowed(allowed: str) -> Problem:
+def _not_allowed(method: str, allowed: str) -> Problem:
+    error = FieldError(
+        loc=("request", "method"), rule=f"must be one of {allowed}", value=method, way_out="use one"
+    )
     return Problem(
         "method-not-allowed",
         405,
         "Method Not Allowed",
         f"this path answers {allowed}",
+        errors=[error],
         headers={"Allow": allowed},
     )
 
@@ -153,7 +158,9 @@ class Application(FastAPI):
         self.router.routes.extend(Route(path, one) for path, one in resources.items())
         self.router.default = _not_found
         self._plain = {
-            path: Resource(service, *_with_hidden(path, paths)) for path in paths if "{" not in path
+            path: Resource(service, methods, *_hidden_by(path, paths))
+            for path, methods in paths.items()
+            if "{" not in path
         }
         self._guard = guard(self._dispatch, service)
 
@@ -169,19 +176,27 @@ class Application(FastAPI):
         await (resource or self.router)(scope, receive, send)
 
 
-def _with_hidden(
-    path: str, paths: Mapping[str, Mapping[str, Operation]]
-) -> tuple[dict[str, Operation], dict[str, str]]:
+def _with_head(operations: Mapping[str, Operation]) -> dict[str, Operation]:
     """
-    Return the operations of a path, and what it says where it is also a value of another path.
+    Return operations by their methods; what can be read can be asked for without its body.
+    """
+    head = {"HEAD": operations["GET"]} if "GET" in operations else {}
+    return {**head, **operations}
+
+
+def _hidden_by(
+    path: str, paths: Mapping[str, Mapping[str, Operation]]
+) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
+    """
+    Return what could be done at a path if it were a value of another one, and that value.
 
     A run may be called ``batch``, and is looked at and corrected like any other.
     """
     for template, operations in paths.items():
         found = compile_path(template)[0].match(path) if "{" in template else None
         if found:
-            return {**operations, **paths[path]}, found.groupdict()
-    return dict(paths[path]), {}
+            return operations, found.groupdict()
+    return {}, {}
 
 
 @contextlib.asynccontextmanager
@@ -209,4 +224,11 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     Answer where there is nothing.
     """
     if scope["type"] == "http":
-        await respond(Problem("not-found", 404, "Not Found"), scope)(scope, receive, send)
+        error = FieldError(
+            loc=("request", "path"),
+            rule="must be one of the API's, without a slash at its end",
+            value=scope["path"],
+            way_out="GET /openapi.json lists them",
+        )
+        problem = Problem("not-found", 404, "Not Found", "Not Found", errors=[error])
+        await respond(problem, scope)(scope, receive, send)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from telemetry.model.errors import SettingsError
 from telemetry.runtime.notices import notice
-from telemetry.service.problems import Problem
+from telemetry.service.problems import FieldError, Problem
 from telemetry.service.tokenfile import LastUsed, TokenFile
 from telemetry.service.tokens import Scope, Token, TokenState, split
 
@@ -244,12 +244,20 @@ def require(principal: Principal, scope: str) -> None:
         Problem: 403; the token lacks the scope.
     """
     if not principal.may(scope):
+        has = _words(principal.scopes)
         raise Problem(
             "missing-scope",
             403,
             "The token may not be used for this",
-            f"the token needs the scope {scope} (it has {_words(principal.scopes)}); "
-            "use another token",
+            f"the token needs the scope {scope} (it has {has}); use another token",
+            errors=[
+                FieldError(
+                    loc=("header", "Authorization"),
+                    rule=f"must be a token with the scope {scope}",
+                    value=has,
+                    way_out="use another token",
+                )
+            ],
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
         )
 
@@ -282,7 +290,15 @@ def check_start(config: TelemetryConfig, *, is_loopback: bool) -> None:
 
 
 def _unauthorized(detail: str) -> Problem:
-    return Problem("unauthorized", 401, "A token is needed", detail, headers=CHALLENGE)
+    error = FieldError(
+        loc=("header", "Authorization"),
+        rule="must hold a token that is taken now",
+        value="what was sent is not repeated",
+        way_out="`telemetry token create` makes one",
+    )
+    return Problem(
+        "unauthorized", 401, "A token is needed", detail, errors=[error], headers=CHALLENGE
+    )
 
 
 def _words(scopes: frozenset[str]) -> str:

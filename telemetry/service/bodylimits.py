@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn, Optional
 
 from telemetry.service.inflating import INFLATERS, PackedBodyError
-from telemetry.service.problems import Problem, shown, unavailable
+from telemetry.service.problems import FieldError, Problem, unavailable
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -52,13 +52,17 @@ def check_media_type(content_type: Optional[bytes]) -> None:
     if content_type is None or content_type == b"application/json":
         return
     if len(content_type) > MAX_MEDIA_TYPE_BYTES or not _MEDIA_TYPE.fullmatch(content_type.strip()):
-        got = shown(content_type.decode("latin-1"))
+        error = FieldError(
+            loc=("header", "Content-Type"),
+            rule="must be application/json or application/x-ndjson, in UTF-8",
+            value=content_type.decode("latin-1"),
+            way_out="send the header Content-Type: application/json",
+        )
         raise Problem(
             "media-type",
             415,
             "The body has a type that is not taken",
-            "the Content-Type must be application/json or application/x-ndjson, in UTF-8"
-            f" (got {got}); send the header Content-Type: application/json",
+            errors=[error],
             headers={"Accept-Post": "application/json, application/x-ndjson"},
         )
 
@@ -67,12 +71,13 @@ def too_large(limit: int) -> Problem:
     """
     Return the problem of a body that is too large.
     """
-    return Problem(
-        "body-too-large",
-        413,
-        "The body is too large",
-        f"a body must have at most {limit} bytes here, also unpacked; send less at once",
+    error = FieldError(
+        loc=("request", "body"),
+        rule=f"must have at most {limit} bytes here, also unpacked",
+        value="more",
+        way_out="send less at once",
     )
+    return Problem("body-too-large", 413, "The body is too large", errors=[error])
 
 
 class Budget:
@@ -197,7 +202,14 @@ class PackedBody(Body):
                     "packed-body",
                     400,
                     "The body cannot be unpacked",
-                    f"the body must be what Content-Encoding says (it is {error}); send it again",
+                    errors=[
+                        FieldError(
+                            loc=("request", "body"),
+                            rule="must be what Content-Encoding says",
+                            value=str(error),
+                            way_out="send it again",
+                        )
+                    ],
                 )
             )
         if piece is None:
@@ -245,7 +257,7 @@ class Bodies:
             if encoding in INFLATERS:
                 return PackedBody(exchange, limit, self.budget, encoding)
             if encoding not in _NO_ENCODINGS:
-                raise _unknown_encoding()
+                raise _unknown_encoding(encoding)
         if said is not None and length <= UNCOUNTED_BYTES:
             return None
         return Body(exchange, limit, self.budget)
@@ -253,15 +265,27 @@ class Bodies:
 
 def _number(length: bytes) -> int:
     if not length.isdigit() or len(length) > 20:  # noqa: PLR2004 (digits of any size there is)
-        raise Problem("body-length", 400, "Content-Length must be a number", "send one length")
+        error = FieldError(
+            loc=("header", "Content-Length"),
+            rule="must be a number, once",
+            value=length.decode("latin-1"),
+            way_out="send one length",
+        )
+        raise Problem("body-length", 400, "Content-Length must be a number", errors=[error])
     return int(length)
 
 
-def _unknown_encoding() -> Problem:
+def _unknown_encoding(encoding: bytes) -> Problem:
+    error = FieldError(
+        loc=("header", "Content-Encoding"),
+        rule="must be gzip or zstd, once, or left out",
+        value=encoding.decode("latin-1"),
+        way_out="send the body as it is",
+    )
     return Problem(
         "encoding",
         415,
         "The body has an encoding that is not taken",
-        "the Content-Encoding must be gzip or zstd, once, or left out",
+        errors=[error],
         headers={"Accept-Encoding": "gzip, zstd"},
     )

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from telemetry.service.answers import Answer
 from telemetry.service.auth import access_of
+from telemetry.service.exchange import request_id_of
 from telemetry.service.middleware import SECURITY_HEADERS
-from telemetry.service.problems import Problem, problem_response, respond, unavailable
+from telemetry.service.problems import (
+    FieldError,
+    Problem,
+    problem_response,
+    respond,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -86,11 +92,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(
-                Problem(
+                _problem(
                     "head-too-large",
                     431,
                     "The head of the request is too large",
-                    f"URL and headers must have at most {MAX_HEAD_BYTES} bytes; send less",
+                    f"must have at most {MAX_HEAD_BYTES} bytes, URL and headers together",
                 )
             )
 
@@ -132,9 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         Refuse what is no HTTP.
         """
-        self._refuse(
-            Problem("no-http", 400, "That is no HTTP request", "send a request of HTTP/1.1")
-        )
+        self._refuse(_problem("no-http", 400, "That is no HTTP request", "must be one of HTTP/1.1"))
 
     def _look(self) -> None:
         """
@@ -148,11 +152,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_at(ends + self.head_timeout_s, self._look)
         elif self._head_bytes:
             self._refuse(
-                Problem(
+                _problem(
                     "timeout",
                     408,
                     "The request took too long",
-                    f"the head of a request must arrive within {self.head_timeout_s:g} s",
+                    f"must arrive within {self.head_timeout_s:g} s",
                 )
             )
         else:
@@ -167,7 +171,7 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle: Optional[RequestResponseCycle] = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
             if cycle is None or cycle.response_complete or not cycle.response_started:
-                self.transport.write(_bytes_of(problem_response(problem), problem.status))
+                self.transport.write(_bytes_of(problem))
             self.transport.close()
         else:
             # The request before it is whole, and has its answer first.
@@ -187,8 +191,10 @@ class _Busy:
         if scope["type"] == "http" and access_of(scope["method"], scope["path"]).scope is not None:
             problem = unavailable("connections", "there are too many connections", 1)
             problem.headers["Connection"] = "close"
+            request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
+            scope.setdefault("state", {})["request_id"] = request_id
             answer = respond(problem, scope)
-            answer.headers += SECURITY_HEADERS
+            answer.headers += [*SECURITY_HEADERS, _named(request_id)]
             await answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -206,7 +212,26 @@ def protocol_for(config: TelemetryConfig) -> type[GuardedProtocol]:
     return type("GuardedProtocol", (GuardedProtocol,), limits)
 
 
-def _bytes_of(answer: Answer, status: int) -> bytes:
-    headers = [*answer.headers, *SECURITY_HEADERS, (b"connection", b"close")]
+def _problem(slug: str, status: int, title: str, rule: str) -> Problem:
+    """
+    Return what is wrong with the head of a request; what was sent is not repeated.
+    """
+    error = FieldError(
+        loc=("request", "head"),
+        rule=rule,
+        value="what was sent",
+        way_out="send URL and headers as HTTP/1.1 has them, all at once",
+    )
+    return Problem(slug, status, title, errors=[error])
+
+
+def _bytes_of(problem: Problem) -> bytes:
+    request_id = request_id_of(None)
+    answer = problem_response(problem, request_id=request_id)
+    headers = [*answer.headers, *SECURITY_HEADERS, _named(request_id), (b"connection", b"close")]
     lines = [b"%s: %s\r\n" % header for header in headers]
-    return b"".join([_STATUS_LINES[status], *lines, b"\r\n", answer.body])
+    return b"".join([_STATUS_LINES[problem.status], *lines, b"\r\n", answer.body])
+
+
+def _named(request_id: str) -> tuple[bytes, bytes]:
+    return b"x-request-id", request_id.encode()

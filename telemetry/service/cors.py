@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telemetry.service.hosts import Origins
+from telemetry.service.hosts import Origins, about_origin
 from telemetry.service.problems import Problem
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PREFLIGHT_AGE_S = 600
 _METHODS = b"GET, HEAD, POST, PATCH, DELETE"
-_HEADERS = b"accept, authorization, content-encoding, content-type, if-match, x-request-id"
+_HEADERS = (
+    b"accept, authorization, content-encoding, content-type, if-match, if-none-match, x-request-id"
+)
 _EXPOSED = (
     b"etag, link, retry-after, telemetry-base, x-ratelimit-limit, x-ratelimit-remaining, "
     b"x-ratelimit-reset, x-request-id"
@@ -60,7 +62,7 @@ class Cors:
                 "origin-not-allowed",
                 403,
                 "That page may not use the service",
-                "the Origin header must be one of TELEMETRY_API_ALLOWED_ORIGINS",
+                errors=[about_origin(origin)],
             )
         headers = [
             (b"access-control-allow-methods", _METHODS),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from telemetry.service.problems import Problem
+from telemetry.service.problems import FieldError, Problem
 
 if TYPE_CHECKING:
     from telemetry.service.exchange import Exchange
@@ -54,10 +54,10 @@ def timed_out(seconds: float) -> Problem:
     """
     Return the problem of a request whose time is over.
     """
-    return Problem(
-        "timeout",
-        408,
-        "The request took too long",
-        f"a request may take {seconds:g} s from its first byte to the answer; send it again, in "
-        "smaller parts",
+    error = FieldError(
+        loc=("request", "time"),
+        rule=f"must be at most {seconds:g} s from its first byte to the answer",
+        value="more",
+        way_out="send it again, in smaller parts",
     )
+    return Problem("timeout", 408, "The request took too long", errors=[error])

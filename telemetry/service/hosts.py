@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Optional, Union
 
-from telemetry.service.problems import Problem
+from telemetry.service.problems import FieldError, Problem
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -64,13 +64,14 @@ class Hosts:
         if header is None:
             if http_version == "1.0":
                 return  # older than the header, and than every browser
-            raise Problem("no-host", 400, "The Host header is missing", "send one Host header")
+            error = FieldError(loc=("header", "Host"), rule="must be sent", way_out="send one")
+            raise Problem("no-host", 400, "The Host header is missing", errors=[error])
         if not self.allows(header):
             raise Problem(
                 "host-not-allowed",
                 403,
                 "The service has another name",
-                "the Host header must name this service; TELEMETRY_API_ALLOWED_HOSTS adds names",
+                errors=[_about("Host", "name this service", header.decode("latin-1"))],
             )
 
 
@@ -101,7 +102,7 @@ class Origins:
             "origin-not-allowed",
             403,
             "That page may not use the service",
-            "the Origin header must be one of TELEMETRY_API_ALLOWED_ORIGINS",
+            errors=[about_origin(origin)],
         )
 
 
@@ -127,6 +128,22 @@ def client_of(peer: Optional[Iterable[Union[str, int]]]) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
+
+
+def about_origin(origin: bytes) -> FieldError:
+    """
+    Return what is wrong with the origin of a page.
+    """
+    return _about("Origin", "be this service's own or one that is named", origin.decode("latin-1"))
+
+
+def _about(header: str, rule: str, value: str) -> FieldError:
+    return FieldError(
+        loc=("header", header),
+        rule=f"must {rule}",
+        value=value,
+        way_out=f"TELEMETRY_API_ALLOWED_{header.upper()}S adds some",
+    )
 
 
 def _name(header: str) -> str:

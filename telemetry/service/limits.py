@@ -17,7 +17,7 @@ from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from telemetry.service.hosts import client_of
-from telemetry.service.problems import Problem
+from telemetry.service.problems import FieldError, Problem
 
 MAX_CLIENTS = 20_000
 
@@ -199,7 +199,14 @@ class TooManyRequestsError(Problem):
             "too-many-requests",
             429,
             "Too many requests",
-            f"a client may ask {share.limit} times a minute; ask again in {wait_s} s",
+            errors=[
+                FieldError(
+                    loc=("request", "rate"),
+                    rule=f"must be at most {share.limit} a minute",
+                    value="more",
+                    way_out=f"ask again in {wait_s} s",
+                )
+            ],
             headers={"Retry-After": str(wait_s)},
         )
         self.share = share

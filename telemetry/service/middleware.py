@@ -28,7 +28,7 @@ from telemetry.service.deadline import Deadline, timed_out
 from telemetry.service.exchange import Exchange, request_id_of
 from telemetry.service.hosts import Hosts, Origins
 from telemetry.service.limits import Quotas, TooManyRequestsError
-from telemetry.service.problems import Problem, respond
+from telemetry.service.problems import FieldError, Problem, respond
 from telemetry.storage.baseid import HEADER
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 MAX_QUERY_BYTES = 16 << 10
 MAX_PATH_BYTES = 8 << 10
 MAX_HEADERS = 100
+#: What of a URL is measured: its name, where the server puts it, and the most bytes.
+_LIMITED = (("query", "query_string", MAX_QUERY_BYTES), ("path", "path", MAX_PATH_BYTES))
 #: The server reads so much of a refused body and keeps the connection.
 MAX_SKIPPED_BYTES = 64 << 10
 #: A client that is refused may go on sending for so long; cut off, it would not read the answer.
@@ -275,21 +277,27 @@ def _is_short(found: dict[bytes, bytes]) -> bool:
 
 
 def _check_sizes(scope: Scope) -> None:
-    if len(scope["query_string"]) > MAX_QUERY_BYTES or len(scope["path"]) > MAX_PATH_BYTES:
-        raise Problem(
-            "url-too-long",
-            414,
-            "The URL is too long",
-            f"a path must have at most {MAX_PATH_BYTES} bytes and a query {MAX_QUERY_BYTES}; "
-            "ask for less at once",
-        )
+    for name, key, limit in _LIMITED:
+        if len(scope[key]) > limit:
+            raise Problem(
+                "url-too-long",
+                414,
+                "The URL is too long",
+                errors=[_too_many(name, key, limit, scope)],
+            )
     if len(scope["headers"]) > MAX_HEADERS:
-        raise Problem(
-            "too-many-headers",
-            431,
-            "Too many headers",
-            f"a request must have at most {MAX_HEADERS} headers; send fewer",
-        )
+        error = _too_many("headers", "headers", MAX_HEADERS, scope)
+        raise Problem("too-many-headers", 431, "Too many headers", errors=[error])
+
+
+def _too_many(name: str, key: str, limit: int, scope: Scope) -> FieldError:
+    unit = "headers" if name == key else "bytes"
+    return FieldError(
+        loc=("request", name),
+        rule=f"must have at most {limit} {unit}",
+        value=len(scope[key]),
+        way_out="ask for less at once",
+    )
 
 
 def _cut_off(scope: Scope) -> None:

@@ -28,19 +28,51 @@ _COMMON = {
     401: "No token, or none that is taken",
     403: "The token, the host or the origin may not do this",
     408: "The request took too long",
+    414: "The URL is too long",
     429: "Too many requests",
+    431: "Too many headers, or too large ones",
     500: "A defect of the service",
     503: "Not now; Retry-After says when",
 }
 _WORDS = {
     400: "A value means nothing here",
     404: "There is no such run",
+    409: "The run has ended, and stays so",
     412: "The run is not any more as If-Match says",
     413: "The body is too large",
     415: "The body is of a kind that is not taken",
     422: "A value cannot be taken; errors name each",
 }
-_OK = {200: "Done", 201: "Taken: it is in the journal", 503: "Not ready"}
+_OK = {
+    200: "Done",
+    201: "Taken: it is in the journal",
+    304: "The run is as If-None-Match says",
+    503: "Not ready",
+}
+#: What headers of an answer say, by their names.
+_HEADERS = {
+    "X-Request-ID": "The name of the request, also in the service's log.",
+    "Telemetry-Base": "The identity of the service's data.",
+    "ETag": "The run's state, for If-Match and If-None-Match.",
+    "Link": "The pages beside this one.",
+    "Retry-After": "Seconds after which to ask again.",
+    "WWW-Authenticate": "How to say who asks.",
+    "X-RateLimit-Limit": "Requests that a client may send in a minute, where they are limited.",
+    "X-RateLimit-Remaining": "Requests that are left of these.",
+    "X-RateLimit-Reset": "When they are counted anew, a Unix time.",
+    "Accept-Post": "The types of body that are taken.",
+    "Accept-Encoding": "The encodings of a body that are taken.",
+}
+_ALWAYS = ("X-Request-ID", "Telemetry-Base")
+_LIMITS = tuple(name for name in _HEADERS if name.startswith("X-RateLimit-"))
+_HEADERS_OF = {
+    401: ("WWW-Authenticate",),
+    403: ("WWW-Authenticate",),
+    412: ("ETag",),
+    415: ("Accept-Post", "Accept-Encoding"),
+    429: ("Retry-After", *_LIMITS),
+    503: ("Retry-After",),
+}
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +104,14 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": schemas(),
             "parameters": _parameters(),
-            "responses": {str(status): _problem(words) for status, words in _problem_words()},
+            "responses": {
+                str(status): _problem(words, *_HEADERS_OF.get(status, ()))
+                for status, words in _problem_words()
+            },
+            "headers": {
+                name: {"description": words, "schema": {"type": "string"}}
+                for name, words in _HEADERS.items()
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -123,25 +162,40 @@ def _responses(operation: Operation) -> dict[str, Any]:
         str(status): {"$ref": f"{_REF}/responses/{status}"} for status in sorted(problems)
     }
     for status, name in operation.answers.items():
-        content = {"application/json": {"schema": _schema(name)}}
-        if operation.path == "/metrics":
-            content["text/plain"] = {"schema": {"type": "string"}}
-        responses[str(status)] = {"description": _OK[status], "content": content}
-        if name.endswith("[]"):
-            responses[str(status)]["headers"] = {"Link": _header("The pages beside this one.")}
-        if name in {"Run", "UpdateResult"}:
-            responses[str(status)]["headers"] = {"ETag": _header("The run's state, for If-Match.")}
+        responses[str(status)] = {
+            "description": _OK[status],
+            "headers": _headers(*_said_by(name), *_LIMITS),
+            **_contents(operation, name),
+        }
     responses["default"] = _problem("The request was refused")
     return dict(sorted(responses.items()))
 
 
-def _header(words: str) -> dict[str, Any]:
-    return {"description": words, "schema": {"type": "string"}}
+def _said_by(name: str) -> tuple[str, ...]:
+    """
+    Return the headers of an answer by its schema; one without any is a run that has not changed.
+    """
+    if name.endswith("[]"):
+        return ("Link",)
+    return ("ETag",) if name in {"", "Run", "UpdateResult"} else ()
 
 
-def _problem(words: str) -> dict[str, Any]:
+def _contents(operation: Operation, name: str) -> dict[str, Any]:
+    if not name:
+        return {}
+    content = {"application/json": {"schema": _schema(name)}}
+    if operation.path == "/metrics":
+        content["text/plain"] = {"schema": {"type": "string"}}
+    return {"content": content}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"{_REF}/headers/{name}"} for name in (*_ALWAYS, *names)}
+
+
+def _problem(words: str, *headers: str) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": {"$ref": f"{_REF}/schemas/Problem"}}}
-    return {"description": words, "content": content}
+    return {"description": words, "headers": _headers(*headers), "content": content}
 
 
 def _in_path(path: str) -> list[str]:
@@ -202,15 +256,19 @@ def _paging() -> dict[str, Any]:
     offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
     sort = {"type": "string", "enum": columns, "default": NEWEST_FIRST}
     part = {"type": "string"}
-    match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
     return {
         BY_PART: _query(BY_PART, "Runs whose event_id or run_id begins or ends with this.", part),
         "limit": _query("limit", "Rows in one page.", limit),
         "offset": _query("offset", "Rows to pass over; a cursor is cheaper.", offset),
         "cursor": _query("cursor", "Where a page begins, as Link says.", {"type": "string"}),
         "sort": _query("sort", "A column, after a minus for the highest first.", sort),
-        "If-Match": {**match, "description": "The ETag that the run must still have."},
+        "If-Match": _precondition("If-Match", "The ETag that the run must still have."),
+        "If-None-Match": _precondition("If-None-Match", "The ETag of a run that is there already."),
     }
+
+
+def _precondition(name: str, words: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
 
 
 def _query(name: str, words: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Problem(Exception):  # noqa: N818 (the name that RFC 9457 gives it)
         self.slug = slug
         self.status = status
         self.title = title
-        self.detail = detail or title
+        self.detail = detail or (errors[0].message if errors else title)
         self.errors = errors
         self.headers = dict(headers or {})
 
@@ -126,7 +126,14 @@ def not_found(event_id: str) -> Problem:
     """
     Return the problem of a run that is not there.
     """
-    return Problem("run-not-found", 404, "Run not found", f"Run not found: {event_id[:255]}")
+    error = FieldError(
+        loc=("path", "event_id"),
+        rule="must be that of a run that is here, and was not deleted",
+        value=event_id,
+        way_out="GET /api/v1/runs lists them",
+    )
+    detail = f"Run not found: {event_id[:255]}"
+    return Problem("run-not-found", 404, "Run not found", detail, errors=[error])
 
 
 def unavailable(slug: str, detail: str, retry_after_s: int = 1) -> Problem:

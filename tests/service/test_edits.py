@@ -83,6 +83,37 @@ def test_an_edit_of_what_has_changed_is_refused(api, path):
     assert again.status_code == 200
 
 
+def test_what_a_client_has_is_not_sent_again(api, path):
+    """
+    If-None-Match with the run's ETag is 304 without a body, until the run is another one.
+    """
+    seen = api.get(path).headers["etag"]
+
+    for known in (seen, f'"other", W/{seen}', "*"):
+        answer = api.get(path, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", seen)
+        assert "content-length" not in answer.headers
+    api.patch(path, json={"items_failed": 1})
+    assert api.get(path, headers={"If-None-Match": seen}).status_code == 200
+
+
+def test_a_run_that_has_ended_stays_so(api, path, new):
+    """
+    No edit opens it again; one that is still running may be said to be.
+    """
+    running = new()
+    api.post(RUNS, json=running)
+
+    answer = api.patch(path, json={"status": "running", "items_failed": 3})
+    same = api.patch(f"{RUNS}/{running['event_id']}", json={"status": "running"})
+
+    assert (answer.status_code, same.status_code) == (409, 200)
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["value"]) == ("status", "'running'")
+    found = api.get(path).json()
+    assert (found["status"], found["items_failed"]) == ("success", 0)
+
+
 def test_the_history_tells_who_edited_what(api, path):
     """
     Each edit is a record with what the editor saw.

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 import zstandard
-from guarded_service import read_all, read_one, running, slug_of, status_of
+from guarded_service import document_of, read_all, read_one, running, slug_of, status_of
 
 from telemetry.cli.main import invoke
 from telemetry.service.connections import MAX_HEAD_BYTES, TOLD_CONNECTIONS
@@ -252,6 +252,8 @@ def test_what_is_no_good_request(service, request_bytes, status):
     if status != 200:
         assert b"x-content-type-options: nosniff" in answer
         assert slug_of(answer)
+        request_id = document_of(answer)["request_id"].encode()
+        assert b"x-request-id: %s\r\n" % request_id in answer
 
 
 def test_what_follows_a_body_that_lied_is_another_request(service):
@@ -327,6 +329,7 @@ def test_connections_have_a_number(tmp_path):
 
     assert (busy[0], busy[1]["retry-after"], busy[1]["connection"]) == (503, "1", "close")
     assert busy[1]["x-content-type-options"] == "nosniff"
+    assert json.loads(busy[2])["request_id"] == busy[1]["x-request-id"]
     assert (health[0], dropped, again[0]) == (200, b"", 200)
 
 

@@ -22,11 +22,14 @@ HERE = Path(__file__).parent
 DOCUMENT = ROOT / "docs" / "reference" / "openapi.json"
 #: Examples of each operation; more where it is asked for.
 EXAMPLES = os.environ.get("TELEMETRY_TEST_EXAMPLES", "2")
-#: What a request that fits its schema may still be answered: not allowed, not there, not any more
-#: as If-Match says, too long together. What one that does not fit must be answered, likewise.
+#: What a request that fits its schema may still be answered: known already, not allowed, not there,
+#: ended, not any more as If-Match says, too long together. What one that does not fit must be
+#: answered, likewise.
 CONFIG = """
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "412", "414"]
+positive_data_acceptance.expected-statuses = [
+    "2xx", "304", "401", "403", "404", "409", "412", "414"
+]
 negative_data_rejection.expected-statuses = ["400", "404", "405", "412", "413", "414", "415", "422"]
 
 # One bad item of many spoils nothing: the answer is 200, and names it.

@@ -18,6 +18,7 @@ from telemetry.service.answers import json_answer
 from telemetry.service.auth import ANONYMOUS, Principal
 from telemetry.service.bodies import KEYS, PATCHABLE
 from telemetry.service.checks import Checked, check, parse
+from telemetry.service.matching import check_match
 from telemetry.service.operations import PREFIX, Operation
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
 from telemetry.service.rendering import etag
@@ -52,7 +53,8 @@ async def update_run(service: Service, request: Request) -> Answer:
     said, _, ignored = _said(parse(await request.body()))
     async with service.turns.of(event_id):
         row = await _found(service, event_id)
-        _check_match(request, row)
+        check_match(request, etag(row))
+        _check_end(row, said)
         about: dict[str, Any] = {"base_status": row["status"], **_by(request)}
         if row["status"] != _RUNNING:
             about["force"] = True
@@ -90,9 +92,14 @@ def _said(document: Any) -> Checked:
         raise invalid(checked.errors)
     if not checked.values:
         names = ", ".join(PATCHABLE)
-        raise Problem(
-            "nothing-to-update", 400, "Nothing to update", f"No valid fields to update; use {names}"
+        error = FieldError(
+            loc=("body",),
+            rule=f"must set at least one of {names}",
+            value=document,
+            way_out="send a field with its new value, or null to clear it",
         )
+        detail = f"No valid fields to update; use {names}"
+        raise Problem("nothing-to-update", 400, "Nothing to update", detail, errors=[error])
     return checked
 
 
@@ -103,22 +110,19 @@ async def _found(service: Service, event_id: str) -> dict[str, Any]:
     return row
 
 
-def _check_match(request: Request, row: dict[str, Any]) -> None:
+def _check_end(row: dict[str, Any], said: dict[str, Any]) -> None:
     """
-    Refuse an edit of a run that is not any more what the editor saw.
+    Refuse to open a run again that has ended: nobody would ever end it.
     """
-    wanted = ",".join(request.headers.getlist("if-match"))
-    if not wanted or wanted.strip() == "*":
+    if said.get("status") != _RUNNING or row["status"] == _RUNNING:
         return
-    now = etag(row)
-    if now not in [one.strip() for one in wanted.split(",")]:
-        raise Problem(
-            "precondition-failed",
-            412,
-            "The run has changed",
-            "The run is not any more as If-Match says; read it again and decide anew",
-            headers={"ETag": now},
-        )
+    error = FieldError(
+        loc=("body", "status"),
+        rule=f"must not go back to {_RUNNING} once the run has ended as {row['status']}",
+        value=said["status"],
+        way_out="send another status, or hand over a new run",
+    )
+    raise Problem("run-ended", 409, "The run has ended", error.message, errors=[error])
 
 
 def _by(request: Request) -> dict[str, str]:
@@ -183,7 +187,7 @@ async def delete_run(service: Service, request: Request) -> Answer:
     event_id = request.path_params["event_id"]
     async with service.turns.of(event_id):
         row = await _found(service, event_id)
-        _check_match(request, row)
+        check_match(request, etag(row))
         _write(service, DELETED, row, _by(request))
     return json_answer({"event_id": event_id, "deleted": True})
 
@@ -198,7 +202,7 @@ OPERATIONS = (
         parameters=("If-Match",),
         body="RunUpdate",
         answers={200: "UpdateResult"},
-        problems=(400, 404, 412, 422),
+        problems=(400, 404, 409, 412, 422),
     ),
     Operation(
         method="DELETE",

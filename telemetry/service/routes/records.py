@@ -21,7 +21,7 @@ from telemetry.service.answers import json_answer
 from telemetry.service.auth import ANONYMOUS, Principal
 from telemetry.service.bodies import KEYS
 from telemetry.service.operations import NDJSON, PREFIX, Operation
-from telemetry.service.problems import Problem, shown
+from telemetry.service.problems import FieldError, Problem, shown
 from telemetry.service.seen import is_id
 from telemetry.service.tokens import Scope
 from telemetry.storage.undo import EDITS
@@ -98,12 +98,13 @@ def _records_in(body: bytes, refused: list[Refusal]) -> Iterable[Record]:
     """
     count = body.count(b"\n") + 1
     if count > MAX_RECORDS:
-        raise Problem(
-            "too-many-records",
-            413,
-            "Too many records",
-            f"a request must have at most {MAX_RECORDS} records (got {count}); send several",
+        error = FieldError(
+            loc=("body",),
+            rule=f"must have at most {MAX_RECORDS} records",
+            value=count,
+            way_out="send several requests",
         )
+        raise Problem("too-many-records", 413, "Too many records", errors=[error])
     decoded = decode_lines(body)
     if not decoded.damaged_count:
         return decoded.records

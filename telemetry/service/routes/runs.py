@@ -17,6 +17,7 @@ from telemetry.model.values import clean_text, to_sql
 from telemetry.service.answers import json_answer
 from telemetry.service.bodies import KEYS, UnusualError, decode_run
 from telemetry.service.checks import check_run, parse
+from telemetry.service.matching import is_known, not_modified
 from telemetry.service.operations import PREFIX, Operation
 from telemetry.service.posting import CREATED, DUPLICATE, Posted, post
 from telemetry.service.problems import FieldError, Problem, invalid, not_found
@@ -305,7 +306,10 @@ async def get_run(service: Service, request: Request) -> Answer:
     row = await service.read(service.store.run, event_id)
     if row is None:
         raise not_found(event_id)
-    return json_answer(run_document(row), headers={"ETag": etag(row)})
+    now = etag(row)
+    if is_known(request, now):
+        return not_modified(now)
+    return json_answer(run_document(row), headers={"ETag": now})
 
 
 OPERATIONS = (
@@ -345,7 +349,8 @@ OPERATIONS = (
         handler=get_run,
         tag="runs",
         summary="Look at one run",
-        answers={200: "Run"},
+        parameters=("If-None-Match",),
+        answers={200: "Run", 304: ""},
         problems=(404,),
     ),
 )
