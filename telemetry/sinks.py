@@ -8,7 +8,7 @@ sink are called from one thread at a time, which need not be the thread that mad
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ import attrs
 
 if TYPE_CHECKING:
     from telemetry.model.fold import Fold
-    from telemetry.model.records import Change, Record
+    from telemetry.model.records import Change, LineKind, Record
 
 
 @attrs.frozen
@@ -93,7 +93,13 @@ class Journal(Protocol):
         """
 
     def read(
-        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+        self,
+        segment: Segment,
+        cursor: Optional[Cursor],
+        max_bytes: int,
+        /,
+        *,
+        without: Collection[LineKind] = (),
     ) -> Chunk:
         """
         Return the next whole records after a cursor.
@@ -103,7 +109,7 @@ class Journal(Protocol):
 
         Args:
             max_bytes: About how much to read; a longer single line is read whole.
-            events: Whether events are wanted; lines of others may be passed over undecoded.
+            without: What is not wanted; lines of these kinds are passed over undecoded.
         """
 
     def sync(self) -> None:
@@ -175,8 +181,8 @@ class Sink(Protocol):
     - ``after_fork()``, called in a child process before anything else;
     - ``attach(desk)``, called once before the first batch with a `Desk`, for a sink that has
       something to say of the runs it was handed, or must know what was before its first batch;
-    - ``takes_events = False``, which spares it, and the machine, the decoding of events that it has
-      no use for;
+    - ``does_without = (RecordType.EVENT,)``, which spares it, and the machine, the decoding of
+      records that it has no use for: those of a type, or a run's of a `Change`;
     - ``linger_s``, how long a burst of records may go on before it is woken, for a sink to which
       each batch is dear. Whoever waits for it, and the exit, do not wait for that.
     """

@@ -36,10 +36,11 @@ from telemetry.storage.openfile import OpenFile
 from telemetry.storage.segments import SegmentReader, day_of, header_line, segment_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from telemetry.config import TelemetryConfig
+    from telemetry.model.records import LineKind
     from telemetry.sinks import Chunk, Cursor, Segment
 
 WRITES_BETWEEN_CHECKS = 1000
@@ -155,7 +156,13 @@ class NdjsonJournal:
         return self._reading().segments()
 
     def read(
-        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+        self,
+        segment: Segment,
+        cursor: Optional[Cursor],
+        max_bytes: int,
+        /,
+        *,
+        without: Collection[LineKind] = (),
     ) -> Chunk:
         """
         Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
@@ -163,7 +170,7 @@ class NdjsonJournal:
         Raises:
             OSError: The file has gone, or cannot be read.
         """
-        return self._reading().read(segment, cursor, max_bytes, events=events)
+        return self._reading().read(segment, cursor, max_bytes, without=without)
 
     def sync(self) -> None:
         """

@@ -18,21 +18,33 @@ from zlib import crc32
 import msgspec
 
 from telemetry.model.errors import CodecError
-from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Record
+from telemetry.model.records import DECODE_ERRORS, FORMAT_VERSION, Change, Record, RecordType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from telemetry.model.records import LineKind
 
 #: Only an object that has this key can open like a record.
 MARKER_KEY = "lt"
 MARKER = b'{"lt":'
 ESCAPED_MARKER = b'{ "lt":'
-_EVENT_HEAD = b'{"lt":%d,"record_type":"event",' % FORMAT_VERSION
 _CRC_KEY = b',"crc":"'
 _MARKER_LENGTH = len(MARKER)
 #: `,"crc":"` + 8 hex digits + `"}`
 _CLOSING_LENGTH = len(_CRC_KEY) + 8 + 2
 _BETWEEN_CHECKSUMS = b'"}' + _CRC_KEY
+
+
+def _head(kind: str) -> bytes:
+    return f'{{"lt":{FORMAT_VERSION},"record_type":{kind},'.encode()
+
+
+#: How a line of each kind begins.
+_HEADS: dict[str, bytes] = {
+    **{kind: _head(f'"{kind.value}"') for kind in RecordType},
+    **{kind: _head(f'"{RecordType.RUN.value}","change":"{kind.value}"') for kind in Change},
+}
 _LINE = repeat("line")
 
 _encode = msgspec.json.Encoder().encode
@@ -179,13 +191,14 @@ def decode_lines(chunk: bytes) -> Decoded:
     return _decode_each(lines)
 
 
-def without_events(chunk: bytes) -> bytes:
+def lines_without(chunk: bytes, kinds: Collection[LineKind]) -> bytes:
     """
-    Return the lines of a chunk that are no events, at a tenth of the cost of decoding them.
+    Return the lines of a chunk that are not of some kinds, at a tenth of the cost of decoding them.
 
-    A damaged line may be taken for an event by its beginning; what is inside it is then left out.
+    A damaged line may be taken for one by its beginning; what is inside it is then left out.
     """
-    return b"\n".join([line for line in chunk.split(b"\n") if not line.startswith(_EVENT_HEAD)])
+    heads = tuple(_HEADS[kind] for kind in kinds if kind in _HEADS)
+    return b"\n".join([line for line in chunk.split(b"\n") if not line.startswith(heads)])
 
 
 def _require_utf8(data: bytes) -> None:

@@ -9,7 +9,7 @@ a million dictionaries.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 
@@ -42,6 +42,9 @@ class Change(str, Enum):
     POSTED = "posted"
     DELETED = "deleted"
 
+
+#: What a reader may do without: all records of a type, or a run's records of a change.
+LineKind = Union[RecordType, Change]
 
 #: Digits of the largest number that 64 bits hold; a longer one is none of ours.
 _MAX_DIGITS = 19

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from telemetry.model.errors import TelemetryError
 from telemetry.model.fold import Fold
+from telemetry.model.records import RecordType
 from telemetry.runtime.deadletters import describe
 from telemetry.runtime.notices import notice
 from telemetry.storage.chunks import chunks_of
@@ -98,7 +99,9 @@ class WritingDesk:
             return
 
     def _fold_from(self, segment: Segment, event_id: str, fold: Fold, deadline: float) -> None:
-        for chunk in chunks_of(self._journal, segment, max_bytes=_READ_BYTES, events=False):
+        for chunk in chunks_of(
+            self._journal, segment, max_bytes=_READ_BYTES, without=(RecordType.EVENT,)
+        ):
             for record in chunk.records:
                 if record.event_id == event_id:
                     fold.apply(record)

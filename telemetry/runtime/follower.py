@@ -78,7 +78,7 @@ class Follower:
             self._journal,
             self._store,
             self._config.batch_size,
-            takes_events=getattr(self.sink, "takes_events", True),
+            without=getattr(self.sink, "does_without", ()),
         )
         manners = self._shared.manners
         self.leadership = Leadership(

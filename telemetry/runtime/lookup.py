@@ -99,7 +99,9 @@ class Lookup:
 
     def _search_in(self, segment: Segment, run_id: str, deadline: float) -> Optional[str]:
         found: Optional[str] = None
-        for chunk in chunks_of(self._journal, segment, max_bytes=_READ_BYTES, events=False):
+        for chunk in chunks_of(
+            self._journal, segment, max_bytes=_READ_BYTES, without=(RecordType.EVENT,)
+        ):
             for record in chunk.records:
                 if record.run_id == run_id and record.record_type == RecordType.RUN:
                     found = record.event_id

@@ -47,7 +47,6 @@ class ObserverSink:
     """
 
     name = "hooks"
-    takes_events = False
 
     def __init__(
         self,
@@ -55,7 +54,10 @@ class ObserverSink:
         ended: Sequence[Observer],
         found: Callable[[Record, Mapping[str, Any]], None],
     ) -> None:
-        self._observers = {Change.STARTED.value: tuple(started), Change.ENDED.value: tuple(ended)}
+        observers = {Change.STARTED: tuple(started), Change.ENDED: tuple(ended)}
+        self._observers = {change.value: each for change, each in observers.items() if each}
+        #: A service takes runs by the thousand that nobody observes.
+        self.does_without = {*RecordType, *Change} - {RecordType.RUN, *self._observers}
         self._found = found
 
     def write(self, batch: Sequence[Record], _: Cursor, /) -> None:

@@ -13,9 +13,9 @@ from telemetry.model.records import RecordType
 from telemetry.sinks import Chunk, Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from telemetry.model.records import Record
+    from telemetry.model.records import LineKind, Record
     from telemetry.runtime.cursors import CursorStore
     from telemetry.sinks import Journal, Segment
 
@@ -33,10 +33,15 @@ class Position:
     """
 
     def __init__(
-        self, journal: Journal, store: CursorStore, batch_size: int, *, takes_events: bool = True
+        self,
+        journal: Journal,
+        store: CursorStore,
+        batch_size: int,
+        *,
+        without: Collection[LineKind] = (),
     ) -> None:
         self._journal = journal
-        self._takes_events = takes_events
+        self._without = without
         self._store = store
         self._batch_size = batch_size
         self._cursors: Optional[dict[str, Cursor]] = None
@@ -117,7 +122,7 @@ class Position:
         )
 
     def _read(self, segment: Segment, cursor: Optional[Cursor], max_bytes: int) -> Chunk:
-        return self._journal.read(segment, cursor, max_bytes, events=self._takes_events)
+        return self._journal.read(segment, cursor, max_bytes, without=self._without)
 
     def _known(self) -> dict[str, Cursor]:
         if self._cursors is None:

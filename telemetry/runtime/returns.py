@@ -39,7 +39,7 @@ class NoJournal:
         """
         return ()
 
-    def read(self, segment: Any, cursor: Any, max_bytes: int, /, *, events: bool = True) -> Any:
+    def read(self, segment: Any, cursor: Any, max_bytes: int, /, *, without: Any = ()) -> Any:
         """
         Refuse: there is no segment to read.
         """

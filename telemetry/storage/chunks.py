@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from telemetry.model.records import LineKind
     from telemetry.sinks import Chunk, Cursor, Journal, Segment
 
 #: Large pieces save little more, and take memory.
@@ -21,7 +22,7 @@ def chunks_of(
     cursor: Optional[Cursor] = None,
     *,
     max_bytes: int = READ_BYTES,
-    events: bool = True,
+    without: Collection[LineKind] = (),
 ) -> Iterator[Chunk]:
     """
     Yield what a segment holds behind a cursor, at least up to the end it had when it was listed.
@@ -32,13 +33,13 @@ def chunks_of(
     Args:
         cursor: None for the beginning.
         max_bytes: About how much a piece is.
-        events: Whether events are wanted; see `Journal.read`.
+        without: What is not wanted; see `Journal.read`.
 
     Raises:
         OSError: The segment cannot be read.
     """
     while True:
-        chunk = journal.read(segment, cursor, max_bytes, events=events)
+        chunk = journal.read(segment, cursor, max_bytes, without=without)
         cursor = chunk.cursor
         # Its start, not the cursor asked for: that is another where it did not fit.
         has_moved = cursor.offset != cursor.start

@@ -137,7 +137,7 @@ def _fold_again(connection: sqlite3.Connection, journal: Journal, event_ids: set
 
 def _of_runs(journal: Journal, event_ids: set[str]) -> Iterator[Record]:
     for segment in journal.segments():
-        for chunk in chunks_of(journal, segment, events=False):
+        for chunk in chunks_of(journal, segment, without=(RecordType.EVENT,)):
             yield from _wanted(chunk.records, event_ids)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.model.errors import JournalError
+from telemetry.model.records import RecordType
 from telemetry.storage.backup import Fault, UnusableBackupError, contents, require_ours
 from telemetry.storage.chunks import chunks_of
 from telemetry.storage.copying import checkpoint_quietly
@@ -21,10 +22,10 @@ from telemetry.storage.sqlite import connect_read_only, translated
 from telemetry.storage.undo import UNDO, Ranges, decide, is_after, known, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from telemetry.model.records import Record
+    from telemetry.model.records import LineKind, Record
     from telemetry.sinks import Cursor, Journal
     from telemetry.storage.recovery import Progress, Rebuilt
 
@@ -92,7 +93,8 @@ def survey(backup: Optional[Path], journal: Journal, wish: Wish) -> Survey:
     if wish.until and backup is not None:
         _require_made_before(backup, wish.until_text)
     chosen, met, latest = Ranges(), [], ""
-    for record in _later(journal, cursors, events=not (wish.edits_only or wish.redo)):
+    unwanted = (RecordType.EVENT,) if wish.edits_only or wish.redo else ()
+    for record in _later(journal, cursors, unwanted):
         latest = max(latest, record.timestamp)
         if record.record_type == UNDO:
             met.append(record)
@@ -178,12 +180,14 @@ def made_at(backup: Path) -> str:
         return max(str(text or "") for (text,) in connection.execute(_LATEST_SQL))
 
 
-def _later(journal: Journal, cursors: dict[str, Cursor], *, events: bool) -> Iterator[Record]:
+def _later(
+    journal: Journal, cursors: dict[str, Cursor], unwanted: Collection[LineKind]
+) -> Iterator[Record]:
     """
-    Yield the records that come after cursors.
+    Yield the records that come after cursors, but those of some kinds.
     """
     for segment in journal.segments():
-        for chunk in chunks_of(journal, segment, cursors.get(segment.id), events=events):
+        for chunk in chunks_of(journal, segment, cursors.get(segment.id), without=unwanted):
             yield from chunk.records
 
 

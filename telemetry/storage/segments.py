@@ -22,7 +22,7 @@ from telemetry.model.codec import (
     decode_line,
     decode_lines,
     encode_line,
-    without_events,
+    lines_without,
 )
 from telemetry.model.errors import CodecError
 from telemetry.model.records import FORMAT_VERSION, Record, RecordType
@@ -32,8 +32,10 @@ from telemetry.storage.foreign import without_foreign
 from telemetry.storage.packed import PackedFile, is_packed, packed_name, plain_name, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from telemetry.model.records import LineKind
 
 #: Bytes before an offset whose checksum a cursor carries.
 FINGERPRINT_BYTES = 256
@@ -184,7 +186,13 @@ class SegmentReader:
         return tuple(found.values())
 
     def read(
-        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, /, *, events: bool = True
+        self,
+        segment: Segment,
+        cursor: Optional[Cursor],
+        max_bytes: int,
+        /,
+        *,
+        without: Collection[LineKind] = (),
     ) -> Chunk:
         """
         Return the next whole records after a cursor; see `telemetry.sinks.Journal.read`.
@@ -196,7 +204,7 @@ class SegmentReader:
             OSError: The file has gone, or cannot be read.
         """
         if is_packed(segment.path):
-            return self._read_packed(segment, cursor, max_bytes, events=events)
+            return self._read_packed(segment, cursor, max_bytes, without=without)
         try:
             file = _PlainFile(segment.path)
         except FileNotFoundError:
@@ -205,7 +213,7 @@ class SegmentReader:
                 raise
             # It was compressed since it was listed: the same lines at the same offsets.
             segment = attrs.evolve(segment, path=packed)
-            return self._read_packed(segment, cursor, max_bytes, events=events)
+            return self._read_packed(segment, cursor, max_bytes, without=without)
         try:
             start, before = self._begin(file, segment, cursor)
             data = self._lines(file, start, max_bytes)
@@ -214,10 +222,15 @@ class SegmentReader:
             file.close()
         if at_end and self._settle_s:
             data = self._settled(segment.id, start, data)
-        return _chunk(segment.id, start, before, data, events=events)
+        return _chunk(segment.id, start, before, data, without=without)
 
     def _read_packed(
-        self, segment: Segment, cursor: Optional[Cursor], max_bytes: int, *, events: bool
+        self,
+        segment: Segment,
+        cursor: Optional[Cursor],
+        max_bytes: int,
+        *,
+        without: Collection[LineKind],
     ) -> Chunk:
         """
         Read on in a compressed file; what cannot be inflated is damage, and the end.
@@ -227,7 +240,7 @@ class SegmentReader:
         was_over = file.is_over
         start, before = self._begin(file, segment, cursor)
         chunk = _chunk(
-            segment.id, start, before, self._lines(file, start, max_bytes), events=events
+            segment.id, start, before, self._lines(file, start, max_bytes), without=without
         )
         while len(self._packed) >= _PACKED_AT_HAND:
             self._packed.pop(next(iter(self._packed)), None)
@@ -366,8 +379,10 @@ def _starting_point(
     return 0, b""
 
 
-def _chunk(segment_id: str, start: int, before: bytes, data: bytes, *, events: bool) -> Chunk:
-    decoded = decode_lines(data if events else without_events(data))
+def _chunk(
+    segment_id: str, start: int, before: bytes, data: bytes, *, without: Collection[LineKind]
+) -> Chunk:
+    decoded = decode_lines(lines_without(data, without) if without else data)
     records: Sequence[Record] = decoded.records
     if _HEADER_KEY in data:
         records = [r for r in records if r.record_type != RecordType.SEGMENT]

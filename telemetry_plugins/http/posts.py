@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from telemetry.model.errors import OutOfTimeError, PausedSinkError, PermanentSinkError, SinkError
-from telemetry.model.records import Change
+from telemetry.model.records import Change, RecordType
 from telemetry.model.values import time_text
 from telemetry.storage.attempts import Attempt, Attempts
 from telemetry.storage.beginning import ALL, Beginning, begin_now
@@ -57,7 +57,7 @@ class PostsSink:
     """
 
     name = "http_posts"
-    takes_events = False
+    does_without = (RecordType.EVENT,)
     #: What is found out about a run right after its end, such as its commit, is posted with it.
     linger_s = 1.0
 

@@ -21,10 +21,11 @@ from telemetry.model.codec import (
     encode_again,
     encode_line,
     escape_marker,
+    lines_without,
     seal,
-    without_events,
 )
 from telemetry.model.errors import CodecError
+from telemetry.model.records import Change, RecordType
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -174,16 +175,21 @@ def test_a_body_that_is_no_json_is_an_error(value):
         encode_line("run", id="w-1", timestamp="t", body={"x": value})
 
 
-def test_events_can_be_left_out():
+@pytest.mark.parametrize("kinds", [(RecordType.EVENT,), (RecordType.RUN,), (Change.STARTED, "new")])
+def test_kinds_can_be_left_out(kinds):
     """
-    What is no event stays as it is, in order.
+    What is of none of them stays as it is, in order; a kind that nobody knows leaves nothing out.
     """
     written = some_lines(20)
-    others = [line for line in written if decode_line(line).record_type != "event"]
+    others = [
+        line
+        for line, record in zip(written, map(decode_line, written))
+        if record.record_type not in kinds and record.change not in kinds
+    ]
 
     assert 0 < len(others) < len(written)
-    assert without_events(b"".join(written)) == b"".join(others)
-    assert without_events(b"") == b""
+    assert lines_without(b"".join(written), kinds) == b"".join(others)
+    assert lines_without(b"", kinds) == b""
 
 
 # Damage
