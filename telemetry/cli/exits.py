@@ -84,6 +84,19 @@ def is_expected(error: Exception) -> bool:
     return isinstance(error, (TelemetryError, OSError, sqlite3.Error))
 
 
+def sentence_of(error: Exception) -> str:
+    """
+    Return what an error says; the system's own, which names no way out, as a sentence of ours.
+    """
+    if isinstance(error, TelemetryError) or not isinstance(error, OSError):
+        return str(error)
+    place = error.filename if error.filename is not None else "what this command works on"
+    return (
+        f"{place} must be usable ({error.strerror or error});"
+        " telemetry doctor says more about each place, and about the disk"
+    )
+
+
 def _is_damage(error: Exception) -> bool:
     cause = error.__cause__ or error
     if not isinstance(cause, sqlite3.DatabaseError):

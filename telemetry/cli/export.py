@@ -15,7 +15,7 @@ import click
 
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.filters import chosen, filter_options
-from telemetry.cli.screen import OutputClosedError, is_terminal
+from telemetry.cli.screen import is_terminal, taken_by_output
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible, visible_json
 
@@ -157,15 +157,13 @@ def _stream(session: Session, format_: Format, order: Order) -> None:
 
     if not format_.is_text and is_terminal(sys.stdout):
         raise click.UsageError(f"{format_.value} is nothing for a terminal; name a file with -o")
-    try:
-        with ExitStack() as stack:
-            progress = stack.enter_context(_progress(session))
-            out = cast("BinaryIO", _Shown() if is_terminal(sys.stdout) else sys.stdout.buffer)
-            file = out if format_.is_text else stack.enter_context(through_a_file(out))
-            export(session.config.db_path, file, format_, order, progress)
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise OutputClosedError from error
+    if sys.stdout is None:
+        raise click.UsageError("standard output must be open to export to; name a file with -o")
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(session))
+        out = cast("BinaryIO", _Shown() if is_terminal(sys.stdout) else _Piped())
+        file = out if format_.is_text else stack.enter_context(through_a_file(out))
+        export(session.config.db_path, file, format_, order, progress)
 
 
 class _Shown:
@@ -178,7 +176,24 @@ class _Shown:
         """
         Show a piece of text.
         """
-        click.echo(visible_json(data.decode()), nl=False)
+        with taken_by_output():
+            click.echo(visible_json(data.decode()), nl=False)
+        return len(data)
+
+
+class _Piped:
+    """
+    Standard output as it is; what it does not take is no failure of the database.
+    """
+
+    @staticmethod
+    def write(data: bytes) -> int:
+        """
+        Pass a piece on.
+        """
+        with taken_by_output():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return len(data)
 
 

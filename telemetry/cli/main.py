@@ -16,7 +16,14 @@ from typing import Any, NoReturn, Optional
 import click
 
 from telemetry.cli.catalogue import COMMANDS, SECTIONS
-from telemetry.cli.exits import MEANINGS, CommandError, Exit, exit_code_of, is_expected
+from telemetry.cli.exits import (
+    MEANINGS,
+    CommandError,
+    Exit,
+    exit_code_of,
+    is_expected,
+    sentence_of,
+)
 from telemetry.cli.screen import OutputClosedError, Screen
 from telemetry.cli.session import Session, asks_service, shares_options
 
@@ -162,7 +169,7 @@ def invoke(args: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if not is_expected(error):
             raise
-        Screen.error(str(error))
+        Screen.error(sentence_of(error))
         return int(exit_code_of(error))
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Optional, TextIO
 
 import click
 
+from telemetry.cli.exits import Exit, fail
 from telemetry.cli.text import visible, visible_json
 
 #: Styles by what they mean.
@@ -40,6 +42,27 @@ class OutputClosedError(Exception):
     """
     Whoever read the output has gone, as ``head`` does; nothing more can be said.
     """
+
+
+@contextmanager
+def taken_by_output() -> Iterator[None]:
+    """
+    Tell what standard output does not take from all else that may fail.
+
+    Raises:
+        OutputClosedError: Nobody reads any more.
+        CommandError: It takes nothing, as on a full disk.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosedError from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fail(
+            f"standard output must take the answer ({reason}); write it elsewhere",
+            Exit.UNAVAILABLE,
+        )
 
 
 def color_wanted(stream: Optional[TextIO] = None) -> bool:
@@ -116,11 +139,10 @@ class Screen:
 
         Raises:
             OutputClosedError: Nobody reads any more.
+            CommandError: Standard output cannot be written.
         """
-        try:
+        with taken_by_output():
             click.echo("\n".join(lines), color=self.color)
-        except BrokenPipeError as error:
-            raise OutputClosedError from error
 
     def json(self, document: Any) -> None:
         """

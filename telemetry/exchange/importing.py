@@ -105,6 +105,8 @@ class Import:
         self._progress = progress
         self._clean = runtime.encoder.clean
         self._known: Optional[KnownIds] = None
+        #: What had reached the sinks when this import looked last.
+        self._delivered: list[tuple[str, int, int]] = []
         #: What this import has seen: a base directory has it twice, in its journal and its tables.
         self._met = KnownIds()
         self.report = Report()
@@ -317,8 +319,10 @@ class Import:
                 return
 
     def _is_stuck(self) -> bool:
-        stats = self._runtime.followers.stats()
-        position = repr(stats)
-        is_stuck = position == getattr(self, "_position", None)
-        self._position = position
+        # Not the tries of a sink that takes nothing: they are no movement.
+        delivered = [
+            (each.sink, each.record_count, each.dead_count)
+            for each in self._runtime.followers.stats().followers
+        ]
+        is_stuck, self._delivered = delivered == self._delivered, delivered
         return is_stuck

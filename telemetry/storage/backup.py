@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.model.errors import TelemetryError
+from telemetry.model.words import in_bytes
 from telemetry.storage.appendfile import create_exclusively, make_private_directory
 from telemetry.storage.backupfiles import note_verified, publish, scratch_for
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed, writable
@@ -236,7 +237,7 @@ def _require_room(db_path: Path, directory: Path) -> None:
     if free < needed:
         raise OSError(
             errno.ENOSPC,
-            f"must have room for a backup of {needed} bytes (got {free}); make room",
+            f"no room for a backup of {in_bytes(needed)}, {in_bytes(free)} are free",
             str(directory),
         )
 

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from telemetry.cli.exits import MEANINGS, Exit, exit_code_of, is_expected
+from telemetry.cli.exits import MEANINGS, Exit, exit_code_of, is_expected, sentence_of
 from telemetry.model.errors import (
     CodecError,
     JournalError,
@@ -50,3 +50,16 @@ def test_every_code_is_documented():
     """
     assert set(MEANINGS) == set(Exit)
     assert not is_expected(KeyError("a defect"))
+
+
+def test_an_error_of_the_system_becomes_a_sentence():
+    """
+    What the system says without a way out is said with the place first; our own stays as it is.
+    """
+    refused = OSError(30, "Read-only file system", "/base/state/maintenance.lock")
+
+    assert sentence_of(refused).startswith(
+        "/base/state/maintenance.lock must be usable (Read-only file system); telemetry doctor"
+    )
+    assert "must be usable (No space left)" in sentence_of(OSError(28, "No space left"))
+    assert sentence_of(JournalError("the journal must be there")) == "the journal must be there"

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -125,21 +126,62 @@ def test_without_a_database_there_is_nothing_to_export(telemetry):
     assert (done.returncode, done.stdout) == (3, "")
 
 
-def test_a_reader_may_go_away(recorded):
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX shells do")
+@pytest.mark.parametrize("format_", ["csv", "json", "ndjson"])
+def test_a_reader_may_go_away(recorded, format_):
     """
-    A closed pipe ends the command as it ends other programs, without a traceback.
+    A closed pipe ends the command quietly, as it ends other programs; the database is not blamed.
     """
-    line = " ".join(["exec", *recorded.command("export", "ndjson", "--columns", "all", "-o", "-")])
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = recorded(
+            "export",
+            format_,
+            "-o",
+            "-",
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            capture_output=False,
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_stream_that_takes_nothing_is_named(recorded):
+    """
+    What standard output does not take is said of it, and not of the database.
+    """
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = recorded(
+            "export", "csv", "-o", "-", stdout=full, stderr=subprocess.PIPE, capture_output=False
+        )
+
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: standard output must take the answer (No space left")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX shells do")
+def test_a_stream_must_be_there(recorded):
+    """
+    Where standard output was closed there is nothing to export to.
+    """
     done = subprocess.run(
-        ["sh", "-c", f"{{ {line}; }} | true"],
+        ["sh", "-c", '"$@" >&-', "sh", *recorded.command("export", "csv", "-o", "-")],
         env=recorded.env(),
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
     )
 
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "standard output must be open" in done.stderr
 
 
 def test_no_hostile_text_reaches_a_terminal(recorded):

@@ -15,7 +15,7 @@ from telemetry.exchange.formats import Format, Order
 from telemetry.exchange.importing import DELETED_HERE, DELETED_THERE, Import
 from telemetry.exchange.known import KnownIds
 from telemetry.exchange.sources import open_path
-from telemetry.model.errors import UsageError
+from telemetry.model.errors import TransientSinkError, UsageError
 from telemetry.model.records import Change
 from telemetry.model.run import COLUMNS
 from telemetry.runtime.runtime import Runtime
@@ -644,6 +644,19 @@ def test_json_of_any_layout_is_read(base, tmp_path, layout):
     path.write_text(text, encoding="utf-8")
 
     assert what(base.take(path)) == {"new": 3}
+
+
+def test_a_database_that_takes_nothing_ends_an_import(base, other, monkeypatch):
+    """
+    Where the database never comes up to the journal, an import ends and says so.
+
+    The tries of its sink do not count as going on.
+    """
+    monkeypatch.setattr("telemetry.exchange.importing.CATCH_UP_S", 0.1)
+    base.runtime.config.db_path.mkdir(parents=True)
+
+    with pytest.raises(TransientSinkError, match=r"telemetry\.sqlite must"):
+        base.take(other)
 
 
 def test_known_ids_are_ranges():
