@@ -163,6 +163,29 @@ def test_health_names_no_directory(server, api):
     assert not any(str(server.base) in answer.text for answer in answers)
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_text"),
+    [
+        ("text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),
+        ("application/openmetrics-text; version=1.0.0; q=0.5, text/plain;q=0.4", True),
+        ("application/json;q=0.1, TEXT/PLAIN", True),
+        ("application/json, text/plain, */*", False),
+        ("text/plain;q=0", False),
+        ("text/plain;q=x", False),
+        ("text/html, */*;q=0.1", False),
+        ("", False),
+    ],
+)
+def test_what_is_wanted_most_is_answered(api, accept, is_text):
+    """
+    Prometheus' text where it is named and JSON is not wanted as much.
+    """
+    answer = api.get("/metrics", headers={"Accept": accept})
+
+    assert answer.headers["content-type"].startswith("text/plain") == is_text
+    assert answer.headers["vary"] == "Accept"
+
+
 def test_a_scraper_gets_its_own_form(api, run):
     """
     By its Accept header; everybody else gets JSON.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry.model.errors import SinkError
 from telemetry.runtime.surroundings import State
-from telemetry.service.answers import Answer, json_answer
+from telemetry.service.answers import JSON, Answer, json_answer
 from telemetry.service.metrics import CONTENT_TYPE, Gauges
 from telemetry.service.operations import Operation
 from telemetry.service.standing import dead_letters, journal_bytes, lag_bytes
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from telemetry.service.state import Service
 
+_VARY = {"Vary": "Accept"}
+#: Types by which a scraper asks for its own form.
+_SCRAPED = ("text/plain", "application/openmetrics-text")
 #: States of a follower whose sink takes nothing.
 _STUCK = frozenset({State.OUTAGE, State.PAUSED})
 
@@ -79,7 +82,7 @@ async def metrics(service: Service, request: Request) -> Answer:
     """
     totals = await service.read(service.store.totals)
     if not _is_scraper(request.headers.get("accept", "")):
-        return json_answer({**totals, "performance": _database(service)})
+        return json_answer({**totals, "performance": _database(service)}, headers=_VARY)
     gauges = await service.ask(
         lambda: Gauges(
             journal_bytes(service),
@@ -88,16 +91,30 @@ async def metrics(service: Service, request: Request) -> Answer:
             totals["statuses"],
         )
     )
-    return Answer(service.metrics.text(gauges), media_type=CONTENT_TYPE)
+    return Answer(service.metrics.text(gauges), headers=_VARY, media_type=CONTENT_TYPE)
 
 
 def _is_scraper(accept: str) -> bool:
     """
-    Tell whether Prometheus' text is what is wanted.
+    Tell whether Prometheus' text is what is wanted: it is named, and not less than JSON.
     """
-    wanted = accept.lower()
-    is_text = "openmetrics" in wanted or "text/plain" in wanted
-    return is_text and "application/json" not in wanted
+    quality = dict(map(_preference, accept.lower().split(",")))
+    wanted = max(quality.get(name, 0.0) for name in _SCRAPED)
+    return wanted > quality.get(JSON, 0.0)
+
+
+def _preference(text: str) -> tuple[str, float]:
+    """
+    Return a media type of an Accept header, and how much it is wanted.
+    """
+    name, *parameters = (part.strip() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
 
 
 OPERATIONS = (
