@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Optional
 
 from _calling import finish, heading, telemetry
 
@@ -43,48 +44,69 @@ def as_yaml(value: object, indent: str = "") -> str:
     return f" {json.dumps(value)}"
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
     """
-    Read the options, look, write the report, say how it went.
+    Return the parser of the original's options.
     """
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--task-spec", metavar="FILE", required=True, help="the task's Markdown")
-    parser.add_argument("--agent-id", metavar="ID", default="", help="named in the report")
-    parser.add_argument("--config", metavar="FILE", help="quality_gate_config.yaml")
-    parser.add_argument("--output", metavar="FILE", help="write the report there")
-    parser.add_argument("--report-dir", metavar="DIR", help="write the report into this directory")
-    parser.add_argument("--format", choices=("text", "json", "yaml"), default="text")
-    parser.add_argument("--run-checks", action="store_true", help="run the acceptance checks too")
-    parser.add_argument("--no-block", action="store_true", help="exit with 0 whatever is found")
-    parser.add_argument("--dry-run", action="store_true", help="the same, and write no report")
-    options = parser.parse_args()
-    words = ["gate", "--task-spec", options.task_spec]
-    try:
-        words += rules_of(options.config) if options.config else []
-    except (OSError, ValueError) as error:
-        parser.error(f"--config must be a file that can be read ({error})")
+    made = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    made.add_argument("--task-spec", metavar="FILE", required=True, help="the task's Markdown")
+    made.add_argument("--agent-id", metavar="ID", default="", help="named in the report")
+    made.add_argument("--config", metavar="FILE", help="quality_gate_config.yaml")
+    made.add_argument("--output", metavar="FILE", help="write the report there")
+    made.add_argument("--report-dir", metavar="DIR", help="write the report into this directory")
+    made.add_argument("--format", choices=("text", "json", "yaml"), default="text")
+    made.add_argument("--run-checks", action="store_true", help="run the acceptance checks too")
+    made.add_argument("--no-block", action="store_true", help="exit with 0 whatever is found")
+    made.add_argument("--dry-run", action="store_true", help="the same, and write no report")
+    return made
+
+
+def judge(options: argparse.Namespace, rules: list[str]) -> tuple[int, str]:
+    """
+    Look at what the task lists; return telemetry's exit code and the report, as it was asked for.
+    """
+    words = ["gate", "--task-spec", options.task_spec, *rules]
     words += ["--run-checks"] if options.run_checks else []
     words += ["--json"] if options.format != "text" else []
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         code = telemetry(*words)
-    if code > 1:
-        return 2
     report = told.getvalue()
-    if options.format != "text":
-        document = {"agent_id": options.agent_id or None, **json.loads(report)}
-        is_json = options.format == "json"
-        report = json.dumps(document, indent=2) if is_json else as_yaml(document).lstrip()
-        report += "\n"
-    path = Path(options.output) if options.output else None
+    if options.format == "text" or code > 1:
+        return code, report
+    document = {"agent_id": options.agent_id or None, **json.loads(report)}
+    is_json = options.format == "json"
+    return code, (json.dumps(document, indent=2) if is_json else as_yaml(document).lstrip()) + "\n"
+
+
+def place_of(options: argparse.Namespace) -> Optional[Path]:
+    """
+    Return the file that the report goes to, None where it goes to standard output.
+    """
     if options.report_dir:
         name = re.sub(r"[^\w-]", "_", f"gate_{Path(options.task_spec).stem}_{options.agent_id}")
-        path = Path(options.report_dir) / f"{name}_{time.strftime('%Y%m%d_%H%M%S')}.txt"
+        return Path(options.report_dir) / f"{name}_{time.strftime('%Y%m%d_%H%M%S')}.txt"
+    return Path(options.output) if options.output else None
+
+
+def main() -> int:
+    """
+    Read the options, look, write the report, say how it went.
+    """
+    known = parser()
+    options = known.parse_args()
+    try:
+        rules = rules_of(options.config) if options.config else []
+    except (OSError, ValueError) as error:
+        known.error(f"--config must be a file that can be read ({error})")
+    code, report = judge(options, rules)
+    if code > 1:
+        return 2
+    path = place_of(options)
     if path is not None and not options.dry_run:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(report, encoding="utf-8")
-    is_bare = options.format != "text" and path is None
-    if is_bare:
+    if options.format != "text" and path is None:
         sys.stdout.write(report)
     else:
         of_agent = f" of {options.agent_id}" if options.agent_id else ""

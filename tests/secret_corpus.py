@@ -10,7 +10,14 @@ from __future__ import annotations
 import base64
 import random
 import string
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import partial
+from typing import Callable, NamedTuple
+
+#: Makes a word of that many letters and digits, of 24 unless told otherwise.
+Word = Callable[..., str]
+#: Texts, each with its secret.
+Pairs = Iterator[tuple[str, str]]
 
 _ALNUM = string.ascii_letters + string.digits
 _WORD = _ALNUM + "_-"
@@ -34,7 +41,59 @@ def _token(draw: random.Random, *parts: tuple[str, int] | str) -> str:
     )
 
 
-_MORE_TOKENS: list[tuple[tuple[str, int] | str, ...]] = [
+_TOKENS: list[tuple[tuple[str, int] | str, ...]] = [
+    ("AK" + "IA", (_UPPER, 16)),
+    ("AS" + "IA", (_UPPER, 16)),
+    ("AI" + "za", (_WORD, 35)),
+    ("s" + "k-", (_ALNUM, 48)),
+    ("s" + "k-proj-", (_WORD, 64)),
+    ("s" + "k-ant-api03-", (_WORD, 80)),
+    ("s" + "k-or-v1-", (_HEX, 64)),
+    ("gh" + "p_", (_ALNUM, 36)),
+    ("gh" + "o_", (_ALNUM, 36)),
+    ("gh" + "s_", (_ALNUM, 36)),
+    ("gh" + "u_", (_ALNUM, 36)),
+    ("gh" + "r_", (_ALNUM, 36)),
+    ("github" + "_pat_", (_ALNUM, 22), "_", (_ALNUM, 59)),
+    ("gl" + "pat-", (_WORD, 20)),
+    ("gl" + "dt-", (_WORD, 20)),
+    ("xo" + "xb-", ("0123456789", 12), "-", (_ALNUM, 24)),
+    ("xo" + "xp-", ("0123456789", 12), "-", (_ALNUM, 32)),
+    ("xa" + "pp-1-", (_UPPER, 11), "-", (_HEX, 40)),
+    ("ey" + "J", (_WORD, 30), ".eyJ", (_WORD, 60), ".", (_WORD, 43)),
+    ("ey" + "J", (_WORD, 300), ".", (_WORD, 200), ".", (_WORD, 43)),
+    ("h" + "f_", (_ALNUM, 34)),
+    ("np" + "m_", (_ALNUM, 36)),
+    ("py" + "pi-", (_WORD, 100)),
+    ("s" + "k_live_", (_ALNUM, 24)),
+    ("r" + "k_live_", (_ALNUM, 24)),
+    ("s" + "k_test_", (_ALNUM, 24)),
+    ("wh" + "sec_", (_ALNUM, 32)),
+    ("S" + "G.", (_WORD, 22), ".", (_WORD, 43)),
+    ("ya" + "29.", (_WORD, 60)),
+    ("hv" + "s.", (_WORD, 24)),
+    ("gs" + "k_", (_ALNUM, 52)),
+    ("xa" + "i-", (_ALNUM, 80)),
+    ("r" + "8_", (_ALNUM, 37)),
+    ("pp" + "lx-", (_ALNUM, 48)),
+    ("ls" + "v2_pt_", (_HEX, 32), "_", (_HEX, 10)),
+    ("dc" + "kr_pat_", (_WORD, 27)),
+    ("do" + "p_v1_", (_HEX, 64)),
+    ("sh" + "pat_", (_HEX, 32)),
+    ("gl" + "sa_", (_ALNUM, 32), "_", (_HEX, 8)),
+    ("gl" + "c_", (_ALNUM, 60)),
+    ("li" + "n_api_", (_ALNUM, 40)),
+    ("nt" + "n_", (_ALNUM, 46)),
+    ("fi" + "gd_", (_WORD, 40)),
+    ("ruby" + "gems_", (_HEX, 48)),
+    ("sn" + "trys_", (_ALNUM, 60)),
+    ("PM" + "AK-", (_HEX, 24), "-", (_HEX, 34)),
+    ("pu" + "l-", (_HEX, 40)),
+    ("NR" + "AK-", (_UPPER, 27)),
+    ("tl" + "m_", (_HEX, 12), "_", (_HEX, 64)),
+    ("AGE-SEC" + "RET-KEY-1", (_UPPER, 58)),
+    ("AT" + "ATT3x", (_WORD, 60)),
+    ("123456789:A" + "A", (_WORD, 33)),
     ("GOC" + "SPX-", (_WORD, 28)),
     ("AB" + "SK", (_ALNUM, 100)),
     ("bedrock-api-" + "key-", (_ALNUM, 60)),
@@ -100,62 +159,7 @@ def tokens() -> list[str]:
     Return tokens that are known by their own shape, three of each kind.
     """
     draw = random.Random(20261122)
-    shapes: list[tuple[tuple[str, int] | str, ...]] = [
-        ("AK" + "IA", (_UPPER, 16)),
-        ("AS" + "IA", (_UPPER, 16)),
-        ("AI" + "za", (_WORD, 35)),
-        ("s" + "k-", (_ALNUM, 48)),
-        ("s" + "k-proj-", (_WORD, 64)),
-        ("s" + "k-ant-api03-", (_WORD, 80)),
-        ("s" + "k-or-v1-", (_HEX, 64)),
-        ("gh" + "p_", (_ALNUM, 36)),
-        ("gh" + "o_", (_ALNUM, 36)),
-        ("gh" + "s_", (_ALNUM, 36)),
-        ("gh" + "u_", (_ALNUM, 36)),
-        ("gh" + "r_", (_ALNUM, 36)),
-        ("github" + "_pat_", (_ALNUM, 22), "_", (_ALNUM, 59)),
-        ("gl" + "pat-", (_WORD, 20)),
-        ("gl" + "dt-", (_WORD, 20)),
-        ("xo" + "xb-", ("0123456789", 12), "-", (_ALNUM, 24)),
-        ("xo" + "xp-", ("0123456789", 12), "-", (_ALNUM, 32)),
-        ("xa" + "pp-1-", (_UPPER, 11), "-", (_HEX, 40)),
-        ("ey" + "J", (_WORD, 30), ".eyJ", (_WORD, 60), ".", (_WORD, 43)),
-        ("ey" + "J", (_WORD, 300), ".", (_WORD, 200), ".", (_WORD, 43)),
-        ("h" + "f_", (_ALNUM, 34)),
-        ("np" + "m_", (_ALNUM, 36)),
-        ("py" + "pi-", (_WORD, 100)),
-        ("s" + "k_live_", (_ALNUM, 24)),
-        ("r" + "k_live_", (_ALNUM, 24)),
-        ("s" + "k_test_", (_ALNUM, 24)),
-        ("wh" + "sec_", (_ALNUM, 32)),
-        ("S" + "G.", (_WORD, 22), ".", (_WORD, 43)),
-        ("ya" + "29.", (_WORD, 60)),
-        ("hv" + "s.", (_WORD, 24)),
-        ("gs" + "k_", (_ALNUM, 52)),
-        ("xa" + "i-", (_ALNUM, 80)),
-        ("r" + "8_", (_ALNUM, 37)),
-        ("pp" + "lx-", (_ALNUM, 48)),
-        ("ls" + "v2_pt_", (_HEX, 32), "_", (_HEX, 10)),
-        ("dc" + "kr_pat_", (_WORD, 27)),
-        ("do" + "p_v1_", (_HEX, 64)),
-        ("sh" + "pat_", (_HEX, 32)),
-        ("gl" + "sa_", (_ALNUM, 32), "_", (_HEX, 8)),
-        ("gl" + "c_", (_ALNUM, 60)),
-        ("li" + "n_api_", (_ALNUM, 40)),
-        ("nt" + "n_", (_ALNUM, 46)),
-        ("fi" + "gd_", (_WORD, 40)),
-        ("ruby" + "gems_", (_HEX, 48)),
-        ("sn" + "trys_", (_ALNUM, 60)),
-        ("PM" + "AK-", (_HEX, 24), "-", (_HEX, 34)),
-        ("pu" + "l-", (_HEX, 40)),
-        ("NR" + "AK-", (_UPPER, 27)),
-        ("tl" + "m_", (_HEX, 12), "_", (_HEX, 64)),
-        ("AGE-SEC" + "RET-KEY-1", (_UPPER, 58)),
-        ("AT" + "ATT3x", (_WORD, 60)),
-        ("123456789:A" + "A", (_WORD, 33)),
-        *_MORE_TOKENS,
-    ]
-    return [_token(draw, *shape) for shape in shapes for _ in range(3)]
+    return [_token(draw, *shape) for shape in _TOKENS for _ in range(3)]
 
 
 NAMES = (
@@ -216,35 +220,34 @@ def located() -> list[Secret]:
     Return secrets that are known by where they stand.
     """
     draw = random.Random(11)
+    return [
+        Secret(text, value)
+        for stand in (_in_urls, _in_headers, _in_key_blocks, _in_signed_links)
+        for text, value in stand(partial(_word, draw))
+    ]
 
-    def word(count: int = 24) -> str:
-        return "".join(draw.choices(_ALNUM, k=count)) + "5Z"
 
-    found = []
-    for scheme in (
-        "postgres",
-        "postgresql+psycopg",
-        "mysql",
-        "redis",
-        "mongodb+srv",
-        "https",
-        "amqp",
-        "ftp",
-        "ssh",
-    ):
+def _word(draw: random.Random, count: int = 24) -> str:
+    return "".join(draw.choices(_ALNUM, k=count)) + "5Z"
+
+
+def _in_urls(word: Word) -> Pairs:
+    schemes = "postgres postgresql+psycopg mysql redis mongodb+srv https amqp ftp ssh"
+    for scheme in schemes.split():
         for user in ("admin", "a.b", "x%40y"):
             value = word()
-            found.append(
-                Secret(f"cannot connect to {scheme}://{user}:{value}@host.example:5432/db", value)
-            )
-    value = word()
-    found.append(Secret(f"redis://:{value}@localhost:6379/0", value))
-    value = word(6)
-    found.append(Secret(f"postgres://u:p@{value}@host/db", value))
-    value = word(6)
-    found.append(Secret(f"postgres://u:p/{value}@host/db", value))
-    value = word(38)
-    found.append(Secret(f"git clone https://{value}@git.example/x/y.git", value))
+            yield f"cannot connect to {scheme}://{user}:{value}@host.example:5432/db", value
+    for text, count in (
+        ("redis://:{}@localhost:6379/0", 24),
+        ("postgres://u:p@{}@host/db", 6),
+        ("postgres://u:p/{}@host/db", 6),
+        ("git clone https://{}@git.example/x/y.git", 38),
+    ):
+        value = word(count)
+        yield text.format(value), value
+
+
+def _in_headers(word: Word) -> Pairs:
     for lead in (
         "Authorization: Bearer ",
         "authorization: bearer ",
@@ -253,10 +256,10 @@ def located() -> list[Secret]:
         "sent Bearer ",
     ):
         value = word(30)
-        found.append(Secret(f"{lead}{value}", value))
+        yield f"{lead}{value}", value
     for lead in ("Authorization: Basic ", "got Basic ", "proxy-authorization: basic "):
         value = base64.b64encode(f"user:{word(12)}".encode()).decode()
-        found.append(Secret(f"{lead}{value}", value))
+        yield f"{lead}{value}", value
     for lead in (
         "Authorization: Token ",
         "Authorization: Digest x=",
@@ -264,7 +267,10 @@ def located() -> list[Secret]:
         "Set-Cookie: a=b; sid=",
     ):
         value = word(30)
-        found.append(Secret(f"{lead}{value}; Path=/", value))
+        yield f"{lead}{value}; Path=/", value
+
+
+def _in_key_blocks(word: Word) -> Pairs:
     for kind in ("", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ", "PGP "):
         value = word(64)
         block = " BLOCK" if kind == "PGP " else ""
@@ -272,29 +278,27 @@ def located() -> list[Secret]:
         begin, end = (
             f"-----{side} {kind}PRIV" + f"ATE KEY{block}-----" for side in ("BEGIN", "END")
         )
-        found.append(Secret(f"key:\n{begin}\n{lines}\n{end}\nafter", value))
-        found.append(Secret(f"{begin}\\n{lines}", value))
+        yield f"key:\n{begin}\n{lines}\n{end}\nafter", value
+        yield f"{begin}\\n{lines}", value
+
+
+def _in_signed_links(word: Word) -> Pairs:
     value = f"{word(9)}/{word(9)}/{word(22)}"
-    found.append(Secret("https://hooks.sl" + f"ack.com/services/{value}", value))
+    yield "https://hooks.sl" + f"ack.com/services/{value}", value
     value = f"123456789/{word(60)}"
-    found.append(Secret("https://disc" + f"ord.com/api/webhooks/{value}", value))
+    yield "https://disc" + f"ord.com/api/webhooks/{value}", value
     value = word(40)
-    found.append(Secret(f"https://x.blob.example/c?sv=2022&sig={value}", value))
+    yield f"https://x.blob.example/c?sv=2022&sig={value}", value
     value = word(60)
-    found.append(Secret(f"https://s3.example/o?X-Amz-Signature={value}&x=1", value))
-    return found
+    yield f"https://s3.example/o?X-Amz-Signature={value}&x=1", value
 
 
 def cut_and_typed() -> list[Secret]:
     """
     Return secrets in blocks that are cut, on command lines and in other notations.
     """
-    draw = random.Random(13)
+    word = partial(_word, random.Random(13))
     found = []
-
-    def word(count: int = 24) -> str:
-        return "".join(draw.choices(_ALNUM, k=count)) + "5Z"
-
     for kind in ("PRIV" + "ATE KEY", "OpenVPN Static key V1", "RSA PRIV" + "ATE KEY"):
         value = word(62)
         found.append(Secret(f"…{value}\n{word(30)}\n-----END {kind}-----\nafter", value))
