@@ -101,6 +101,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _COUNTS: Schema = {"type": "object", "additionalProperties": _COUNT}
+_IGNORED = _array("Ignored")
 _URL: Schema = {"anyOf": [{"type": "string", "format": "uri"}, {"type": "null"}]}
 
 
@@ -108,7 +109,8 @@ def schemas() -> dict[str, Schema]:
     """
     Return every schema by name.
     """
-    return {**_bodies(), **_runs(), **_results(), **_states(), **_problems()}
+    parts = (_bodies, _runs, _taken, _changed, _shipped, _states, _problems)
+    return {name: schema for part in parts for name, schema in part().items()}
 
 
 def example_run() -> dict[str, Any]:
@@ -161,8 +163,10 @@ def _runs() -> dict[str, Schema]:
     }
 
 
-def _results() -> dict[str, Schema]:
-    ignored = _array("Ignored")
+def _taken() -> dict[str, Schema]:
+    """
+    Return the answers to runs that are handed over.
+    """
     status = {"type": "string", "enum": ["created", "duplicate"]}
     item = {"status": {"type": "string", "enum": ["created", "duplicate", "error"]}}
     return {
@@ -175,7 +179,7 @@ def _results() -> dict[str, Schema]:
                 "message": _TEXT,
                 "outcome_taken": {"type": "boolean"},
                 "differences": _TEXTS,
-                "ignored": ignored,
+                "ignored": _IGNORED,
             },
             ("status", "event_id"),
         ),
@@ -185,7 +189,7 @@ def _results() -> dict[str, Schema]:
                 "event_id": {"type": ["string", "null"]},
                 "outcome_taken": {"type": "boolean"},
                 "differences": _TEXTS,
-                "ignored": ignored,
+                "ignored": _IGNORED,
                 "detail": {},
             },
             ("status", "event_id"),
@@ -197,12 +201,20 @@ def _results() -> dict[str, Schema]:
             total=_COUNT,
             results=_array("BatchItem"),
         ),
+    }
+
+
+def _changed() -> dict[str, Schema]:
+    """
+    Return the answers to corrections of what is there.
+    """
+    return {
         "UpdateResult": _object(
             {
                 "event_id": _TEXT,
                 "updated": {"const": True},
                 "fields_updated": _TEXTS,
-                "ignored": ignored,
+                "ignored": _IGNORED,
             },
             ("event_id", "updated", "fields_updated"),
         ),
@@ -210,6 +222,14 @@ def _results() -> dict[str, Schema]:
         "CommitResult": _all_of_it(
             status={"const": "success"}, event_id=_TEXT, run_id=_TEXT, commit_hash=_TEXT
         ),
+    }
+
+
+def _shipped() -> dict[str, Schema]:
+    """
+    Return the answers to records of another machine's journal.
+    """
+    return {
         "Refusal": _all_of_it(id=_TEXT, slug=_TEXT, reason=_TEXT),
         "RecordsResult": _all_of_it(
             stored=_COUNT, duplicates=_COUNT, refused=_array("Refusal"), total=_COUNT
