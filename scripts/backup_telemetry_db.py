@@ -7,7 +7,7 @@ The same as ``telemetry backup create``, ``prune`` and ``restore``. Exit status 
 import argparse
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import finish, heading, say, telemetry
 
 
 def back_up(days: float) -> int:
@@ -28,10 +28,11 @@ def restore(file: str) -> int:
     Ask, then put a backup in the place of the database.
     """
     heading(f"Telemetry database restore from {file}")
-    print("The database is replaced; what is there now is kept as telemetry_before_restore_*.")
-    print("What was recorded since the backup is replayed from the journal.")
-    print('Type "yes" to go on: ', end="", flush=True)
-    if sys.stdin.readline().strip().lower() != "yes":
+    say("The database is replaced; what is there now is kept as telemetry_before_restore_*.")
+    say("What was recorded since the backup is replayed from the journal.")
+    say('Type "yes" to go on: ', end="")
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    if answer.strip().lower() != "yes":
         return finish(1, "", "nothing was changed")
     return finish(
         telemetry("backup", "restore", file, "--anywhere", "--yes"),

@@ -6,13 +6,14 @@ Exit status 0 if it is sound, else 1.
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import finish, heading, say, take_no_options, telemetry
 
 if __name__ == "__main__":
+    take_no_options(__doc__)
     heading("Telemetry database integrity check")
     code = telemetry("check", "--quick")
     if code:
-        print("[INFO] the quick check found something; the full check follows", flush=True)
+        say("[INFO] the quick check found something; the full check follows")
         telemetry("check", "--full")
     sys.exit(
         finish(

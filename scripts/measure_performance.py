@@ -6,14 +6,14 @@ Exit status 0 if every promised figure is kept, else 1.
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import hand_over
 
 if __name__ == "__main__":
-    heading("Telemetry performance")
     sys.exit(
-        finish(
-            telemetry("measure", *sys.argv[1:]),
-            "this machine keeps the baselines",
-            "a baseline was missed; see above which",
+        hand_over(
+            "Telemetry performance",
+            "measure",
+            good="this machine keeps the baselines",
+            bad="a baseline was missed; see above which",
         )
     )

@@ -6,14 +6,14 @@ Exit status 0 if it is, warnings included, else 1.
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import hand_over
 
 if __name__ == "__main__":
-    heading("Telemetry health check")
     sys.exit(
-        finish(
-            telemetry("health", *sys.argv[1:]),
-            "all checks passed",
-            "something needs attention; see above what to do",
+        hand_over(
+            "Telemetry health check",
+            "health",
+            good="all checks passed",
+            bad="something needs attention; see above what to do",
         )
     )

@@ -6,9 +6,10 @@ Exit status 0 if it is there and as it should be, else 1. It may be run again.
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import finish, heading, take_no_options, telemetry
 
 if __name__ == "__main__":
+    take_no_options(__doc__)
     heading("Telemetry database setup")
     sys.exit(
         finish(

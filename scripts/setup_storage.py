@@ -6,9 +6,10 @@ Exit status 0 if all of it is there and can be written, else 1. It may be run ag
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import finish, heading, take_no_options, telemetry
 
 if __name__ == "__main__":
+    take_no_options(__doc__)
     heading("Telemetry storage setup")
     sys.exit(
         finish(

@@ -6,14 +6,14 @@ Exit status 0 if both are sound, else 1.
 
 import sys
 
-from _calling import finish, heading, telemetry
+from _calling import hand_over
 
 if __name__ == "__main__":
-    heading("Telemetry installation")
     sys.exit(
-        finish(
-            telemetry("doctor", *sys.argv[1:]),
-            "the installation is complete and works",
-            "something needs attention; see above, or try telemetry doctor --fix",
+        hand_over(
+            "Telemetry installation",
+            "doctor",
+            good="the installation is complete and works",
+            bad="something needs attention; see above, or try telemetry doctor --fix",
         )
     )

@@ -147,7 +147,7 @@ def main(args: Optional[Sequence[str]] = None) -> NoReturn:
             # A name that the terminal's encoding lacks must not end the command.
             stream.reconfigure(errors="backslashreplace")
     code = invoke(args)
-    sys.exit(_flushed(code))
+    sys.exit(flushed(code))
 
 
 def invoke(args: Optional[Sequence[str]] = None) -> int:
@@ -198,9 +198,11 @@ def _refused(error: click.ClickException) -> int:
     return int(error.meaning) if isinstance(error, CommandError) else error.exit_code
 
 
-def _flushed(code: int) -> int:
+def flushed(code: int) -> int:
     """
-    Write out what is buffered; a reader that has gone is no traceback at exit.
+    Write out what is buffered, and return the exit code that stands then.
+
+    A reader that has gone is no traceback when the interpreter ends.
     """
     try:
         if sys.stdout is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,67 @@ def test_what_looks_is_1_before_set_up_and_0_after(scripts, name):
     done = scripts(name)
     assert done.returncode == 0, done.stdout
     assert "[OK]" in done.stdout
+
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_shown_and_nothing_done(scripts, name):
+    """
+    --help shows the options and stops there: no verdict, nothing made.
+    """
+    done = scripts(name, "--help")
+
+    assert done.returncode == 0, done.stderr
+    assert "usage: " in done.stdout.lower()
+    assert "[OK]" not in done.stdout
+    assert not scripts.base.exists()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_option_that_does_not_exist_is_refused(scripts, name):
+    """
+    A misspelt option is said; the work is not done without it.
+    """
+    done = scripts(name, "--kepe")
+
+    assert done.returncode in {1, 2}
+    assert "error: " in done.stderr.lower()
+    assert not scripts.base.exists()
+
+
+def test_an_answer_for_programs_stands_alone(scripts):
+    """
+    What is asked for as JSON, Prometheus' text or one line has no heading and no verdict.
+    """
+    scripts.record()
+
+    assert json.loads(scripts("monitor_telemetry_health", "--json").stdout)["checks"]
+    assert scripts("monitor_telemetry_health", "--summary").stdout.startswith("telemetry ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX shells do")
+@pytest.mark.parametrize("redirection", [">&-", "| true", "> /dev/full", "<&-"])
+@pytest.mark.parametrize("name", ["monitor_telemetry_health", "setup_storage", "recover_database"])
+def test_closed_and_full_streams_are_no_traceback(scripts, name, redirection):
+    """
+    What nobody takes is left unsaid; the work is done all the same.
+    """
+    scripts.record()
+    script = shlex.quote(str(ROOT / "scripts" / f"{name}.py"))
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} {script} {redirection}"],
+        env=scripts.env,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode in {0, 1}
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_performance_is_measured(scripts):
