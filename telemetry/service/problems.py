@@ -48,9 +48,10 @@ class FieldError:
     @property
     def field(self) -> str:
         """
-        Return the field's name; the place's, where the whole body is meant.
+        Return the field's name; the place's, where the whole body is meant, or an item of it.
         """
-        return str(self.loc[-1])
+        last = self.loc[-1]
+        return last if isinstance(last, str) else f"item {last}"
 
     @property
     def message(self) -> str:

@@ -187,6 +187,7 @@ def _taken() -> dict[str, Schema]:
             {
                 **item,
                 "event_id": {"type": ["string", "null"]},
+                "message": _TEXT,
                 "outcome_taken": {"type": "boolean"},
                 "differences": _TEXTS,
                 "ignored": _IGNORED,

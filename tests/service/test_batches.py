@@ -79,6 +79,48 @@ def test_each_result_stands_where_its_run_does(api, new, bad):
     assert answer["results"][bad]["detail"][0]["loc"] == ["body", bad, "status"]
 
 
+@pytest.mark.parametrize(
+    "bad", ['{"a": NaN}', '{"a": [-Infinity]}', r'{"a": "\ud800"}', '{"a": "é\udcff"}', '"\n"']
+)
+def test_what_no_json_has_spoils_one_run_only(api, new, bad):
+    """
+    NaN, half a pair and bytes that are no UTF-8 are in one run: it is named, the others taken.
+    """
+    runs = [new() for _ in range(3)]
+    texts = [json.dumps(run) for run in runs]
+    texts[1] = f'{texts[1][:-1]}, "metrics_json": {bad}}}'
+    body = f" [{' , '.join(texts)}] ".encode("utf-8", "surrogateescape")
+
+    answer = api.post(f"{RUNS}/batch", content=body).json()
+
+    assert [one["status"] for one in answer["results"]] == ["created", "error", "created"]
+    assert answer["results"][1]["detail"][0]["loc"][:2] == ["body", 1]
+    if "\udcff" not in bad:
+        assert answer["errors"][0].startswith(f"{runs[1]['event_id']}: ")
+
+
+def test_what_is_no_run_is_named_by_its_place(api, run):
+    """
+    An item without a name is told from the others by its number.
+    """
+    answer = api.post(f"{RUNS}/batch", json=[run, 1]).json()
+
+    assert answer["errors"] == [
+        "(no event_id): item 1 must be a JSON object (got 1); send the fields as one object"
+    ]
+
+
+@pytest.mark.parametrize("end", ["", ", NaN", "] x", ",]", "]]"])
+def test_what_is_no_array_is_refused_whole(api, run, end):
+    """
+    Where it cannot be told what belongs to which run, nothing is taken.
+    """
+    answer = api.post(f"{RUNS}/batch", content=f"[{json.dumps(run)}, NaN{end}")
+
+    assert answer.status_code == 422
+    assert api.get(f"{RUNS}/{run['event_id']}").status_code == 404
+
+
 def request_with(runs):
     """
     Return a request whose body has come as one piece.

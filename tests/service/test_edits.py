@@ -180,7 +180,9 @@ def test_what_was_deleted_stays_deleted(api, path, run):
 
     again = api.post(RUNS, json=run)
     assert (again.status_code, again.json()["status"]) == (201, "duplicate")
-    assert "deleted" in again.json()["message"]
+    (result,) = api.post(f"{RUNS}/batch", json=[run]).json()["results"]
+    assert result["message"] == again.json()["message"]
+    assert "deleted" in result["message"]
     assert api.get(path).status_code == api.delete(path).status_code == 404
 
 

@@ -24,6 +24,7 @@ from telemetry.service.problems import FieldError, Problem, invalid, not_found
 from telemetry.service.queries import BY_PART, MAX_OFFSET, PAGING, Query
 from telemetry.service.receiving import whole_body
 from telemetry.service.rendering import etag, run_document
+from telemetry.service.splitting import decode_leniently, split
 from telemetry.storage.queries import NEWEST_FIRST, PARAMETERS, Filters
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ async def _said_of(service: Service, item: Posted) -> dict[str, Any]:
     if item.status == CREATED:
         said["run_id"] = item.run_id
     elif item.was_deleted:
-        said["message"] = f"Run {event_id} was deleted, and stays so"
+        said["message"] = _deleted(item)
     else:
         said["outcome_taken"] = item.is_outcome_taken
         said["differences"] = found = await _differences(service, item)
@@ -135,7 +136,7 @@ async def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int,
     """
     Read runs some at a time, so that others have their turn.
     """
-    raws = _split(raw)
+    raws = await _split(raw)
     _check_count(len(raws))
     items: list[Any] = []
     errors: dict[int, Refused] = {}
@@ -150,11 +151,18 @@ async def _read_many(service: Service, raw: bytes) -> tuple[list[Any], dict[int,
     return items, errors
 
 
-def _split(raw: bytes) -> Sequence[Union[bytes, msgspec.Raw]]:
+async def _split(raw: bytes) -> Sequence[Union[bytes, msgspec.Raw]]:
     try:
         return _decode_items(raw)
     except DECODE_ERRORS:
+        pass
+    try:
         return _items_of(parse(raw))
+    except Problem:
+        items = await split(raw, MAX_ITEMS)
+        if items is None:
+            raise
+        return items
 
 
 def _read_some(service: Service, raws: Sequence[Union[bytes, msgspec.Raw]]) -> Iterator[Posted]:
@@ -192,10 +200,7 @@ def _event_id_in(raw: bytes) -> Optional[str]:
     """
     Return the key of a run that cannot be taken, where it has one.
     """
-    try:
-        document = msgspec.json.decode(raw)
-    except DECODE_ERRORS:
-        return None
+    document = decode_leniently(raw)
     found = document.get("event_id") if isinstance(document, dict) else None
     return clean_text(found[:255]) if isinstance(found, str) else None
 
@@ -246,9 +251,15 @@ def _result(item: Posted, row: Optional[dict[str, Any]]) -> dict[str, Any]:
         result["differences"] = differences
     if item.is_outcome_taken:
         result["outcome_taken"] = True
+    if item.was_deleted:
+        result["message"] = _deleted(item)
     if item.ignored:
         result["ignored"] = [one.plain() for one in item.ignored]
     return result
+
+
+def _deleted(item: Posted) -> str:
+    return f"Run {item.event_id} was deleted, and stays so"
 
 
 @attrs.frozen
