@@ -140,8 +140,8 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
         done.removed_bytes = remove(plan.backups)
         done.removed_count = len(plan.backups)
     _compress(session, plan, done)
-    if plan.run_count:
-        _delete(session, plan, done)
+    if plan.expired is not None and plan.expired.count:
+        _delete(session, plan.expired, done)
     if plan.shrinks:
         title = "writing the database anew; whoever reads it goes on"
         with without_writers(session.config, wait_s), waiting(session, title):
@@ -251,13 +251,10 @@ def _drop(session: Session, policy: Policy, plan: Plan, done: Done) -> None:
             done.problems.append(str(error))
 
 
-def _delete(session: Session, plan: Plan, done: Done) -> None:
-    config, expired = session.config, plan.expired
-    if expired is None:  # pragma: no cover (there are runs to delete)
-        return
+def _delete(session: Session, expired: Expired, done: Done) -> None:
     with progress_bar(session, "deleting", counts="runs") as progress:
         done.deleted_count = delete(
-            config.db_path,
+            session.config.db_path,
             _journal(session),
             expired.selection,
             progress=None if progress is None else lambda count: progress(count, expired.count),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import msgspec
 
@@ -58,7 +58,7 @@ def open_source(path: Path) -> BinaryIO:
     Open a file, compressed or not.
     """
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return cast("BinaryIO", gzip.open(path, "rb"))
     return path.open("rb")
 
 

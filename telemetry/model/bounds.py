@@ -71,11 +71,11 @@ class Walker:
         Return the value's plain form.
         """
         self._budget -= _NODE_BYTES
+        if type(value) is str:
+            return self.text(value)
+        if value is None or value is True or value is False:
+            return value
         kind = type(value)
-        if kind is str:
-            return self.text(value)  # type: ignore[arg-type]
-        if value is None or kind is bool:
-            return value  # type: ignore[return-value]
         try:
             return form_of(kind)(self, value, depth)
         except Exception as error:  # noqa: BLE001 (the value's own code may raise anything)

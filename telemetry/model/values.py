@@ -147,13 +147,13 @@ def _accept_count(column: Column, value: object) -> Accepted:
     return Accepted(number)
 
 
-def _as_integer(value: object) -> int:
+def _as_integer(value: Any) -> int:
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         return int(value)
     if isinstance(value, (bool, str, bytes)):
         raise _RefusedError("must be an integer")
     try:
-        return operator.index(value)  # type: ignore[arg-type]
+        return operator.index(value)
     except TypeError:
         pass
     real = _as_float(value)
