@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from telemetry.model.errors import SettingsError
 from telemetry.runtime.notices import notice
-from telemetry.service.problems import FieldError, Problem
+from telemetry.service.problems import FieldError, Problem, unavailable
 from telemetry.service.tokenfile import LastUsed, TokenFile
 from telemetry.service.tokens import Scope, Token, TokenState, split
 
@@ -140,20 +140,26 @@ ANONYMOUS = Principal("anonymous", ALL_SCOPES)
 ENVIRONMENT = Principal("environment", ALL_SCOPES)
 
 
+#: The mark of a file that must be read, whatever it is.
+_NOT_READ = "not read"
+
+
 class Tokens:
     """
     The tokens as they are now: read again whenever the file is another one.
 
     Once there was a token, one is asked for until the process ends: a file that has gone or is
-    damaged closes the service, it never opens it.
+    damaged closes the service, it never opens it. One that cannot be read now is tried again with
+    the next request, and until then nobody is let in.
     """
 
     def __init__(self, state_dir: Path) -> None:
         self.file = TokenFile(state_dir)
         self.known: dict[bytes, Token] = {}
-        self.is_asked_for = False
+        self.is_unreadable = False
         self._path = os.fspath(self.file.path)
-        self._mark: object = "not looked yet"
+        self._has_had_some = False
+        self._mark: object = _NOT_READ
 
     def look(self) -> None:
         """
@@ -172,14 +178,24 @@ class Tokens:
             self._mark = mark
             self._read()
 
+    @property
+    def is_asked_for(self) -> bool:
+        """
+        Return whether nobody is let in without a token.
+        """
+        return self._has_had_some or self.is_unreadable
+
     def _read(self) -> None:
+        self.known, self.is_unreadable = {}, False
         try:
             self.known = {token.id.encode(): token for token in self.file.load()}
-        except (OSError, SettingsError) as error:
-            self.known = {}
-            self.is_asked_for = True
+        except OSError as error:
+            self.is_unreadable, self._mark = True, _NOT_READ
             notice("tokens", f"{error}; until then no token of that file is taken")
-        self.is_asked_for = self.is_asked_for or bool(self.known)
+        except SettingsError as error:
+            self._has_had_some = True
+            notice("tokens", f"{error}; until then no token of that file is taken")
+        self._has_had_some = self._has_had_some or bool(self.known)
 
 
 class Authenticator:
@@ -206,17 +222,23 @@ class Authenticator:
         Return who shows what stands in the Authorization header.
 
         Raises:
-            Problem: 401; it is missing, malformed, or no token that is taken now.
+            Problem: 401; it is missing, malformed, or no token that is taken now. 503 where it
+                cannot be told now.
         """
         if not header:
-            raise _unauthorized("the service asks for a token; send it as a bearer token")
+            raise self._refusal("the service asks for a token; send it as a bearer token")
         scheme, _, text = header.partition(b" ")
         if len(header) > MAX_AUTHORIZATION_BYTES or scheme.lower() != b"bearer":
-            raise _unauthorized("the Authorization header must be `Bearer` and a token")
+            raise self._refusal("the Authorization header must be `Bearer` and a token")
         principal = self._holder(text.strip(b" "))
         if principal is None:
-            raise _unauthorized("the token must be one that is known, not expired and not revoked")
+            raise self._refusal("the token must be one that is known, not expired and not revoked")
         return principal
+
+    def _refusal(self, detail: str) -> Problem:
+        if self.tokens.is_unreadable:
+            return unavailable("tokens-unreadable", "the service cannot read its tokens now")
+        return _unauthorized(detail)
 
     def _holder(self, text: bytes) -> Optional[Principal]:
         parts = split(text)

@@ -5,14 +5,16 @@ Who may do what: tokens in the Authorization header, scopes of routes, when a to
 from __future__ import annotations
 
 import ast
+import asyncio
 import itertools
 import random
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
 import pytest
-from asgi_client import ask, echo
+from asgi_client import ask, ask_async, echo
 
 from telemetry.config import TelemetryConfig
 from telemetry.model.errors import SettingsError
@@ -260,6 +262,42 @@ def test_tokens_count_from_the_next_request_on(tmp_path):
 
     assert (opened, closed, taken, second, revoked, still) == (200, 401, 200, 200, 401, 200)
     assert (damaged, restored, removed) == ((401, 401), 200, (401, 401))
+
+
+@contextmanager
+def no_more_files():
+    """
+    Let this process open no file for a while.
+    """
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("has_tokens", [False, True])
+def test_tokens_that_cannot_be_read_now_are_read_later(tmp_path, has_tokens):
+    """
+    While files run short nobody is let in, and told to come again; then all is as it was.
+    """
+    header = make_token(tmp_path, Scope.READ)[1] if has_tokens else ""
+    guard = make_guard(tmp_path)
+
+    async def ask_without_files():
+        with no_more_files():
+            return await ask_async(guard, "GET", "/api/v1/runs", authorization=header)
+
+    meanwhile = asyncio.run(ask_without_files())
+    answers = [ask(guard, "GET", "/api/v1/runs", authorization=one) for one in (header, "")]
+
+    assert (meanwhile.status, meanwhile.json()["type"]) == (
+        503,
+        "urn:telemetry:problem:tokens-unreadable",
+    )
+    assert [answer.status for answer in answers] == [200, 401 if has_tokens else 200]
 
 
 def test_an_expired_token_is_refused(tmp_path):
