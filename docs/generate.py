@@ -10,6 +10,7 @@ whole.
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import re
 import sys
@@ -129,15 +130,27 @@ def exits() -> str:
 
 def layers() -> str:
     """
-    List the packages from the top down, as import-linter is told them.
+    List the packages from the top down, as import-linter is told them, with what each says it is.
     """
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(r'id = "layers".*?^layers = \[\n(.*?)^\]', project, re.DOTALL | re.MULTILINE)
     rows = re.findall(r'"(.+)"', found[1] if found else "")
     there = {path.stem for path in (ROOT / "telemetry").iterdir()}
     layers = [[name for name in re.findall(r"\w+", row) if name in there] for row in rows]
-    names = [" | ".join(f"telemetry.{name}" for name in layer) for layer in layers if layer]
-    return "\n".join(["```text", *names, "```", ""])
+    described = [
+        (str(rank), f"`telemetry.{name}`", _first_words(f"telemetry.{name}"))
+        for rank, layer in enumerate(filter(None, layers), start=1)
+        for name in layer
+    ]
+    return table(("Layer", "Module or package", "What it is"), described)
+
+
+def _first_words(module: str) -> str:
+    """
+    Return the first paragraph of a module's docstring.
+    """
+    said = inspect.getdoc(importlib.import_module(module)) or ""
+    return " ".join(said.partition("\n\n")[0].split()).replace("``", "`")
 
 
 def operations() -> str:

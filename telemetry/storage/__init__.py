@@ -1,3 +1,3 @@
 """
-The SQLite database: schema, rows, migrations, recovery.
+The files of a base directory: the journal's segments, the SQLite database and its backups.
 """
