@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
@@ -54,6 +55,8 @@ def _contained(otherwise: Any = None) -> Callable[[Method], Method]:
 _COMMIT_HASH = re.compile(r"[0-9a-fA-F]{7,40}")
 _COMMIT_SOURCES = tuple(source.value for source in CommitSource)
 FLUSH_TIMEOUT_S = 5.0
+#: Calls on the stack; the end of a run takes a few dozen, most of them for the text of its error.
+_ROOM = 200
 _SUCCESS = OUTCOMES[Status.SUCCESS]
 #: What a status means that is spelt as it is stored.
 _OUTCOMES = {outcome.word: outcome for outcome in OUTCOMES.values()}
@@ -85,6 +88,8 @@ class TelemetryClient:
         if config is None:
             config = TelemetryConfig.from_env(base_dir=base_dir)
         self._runtime: Union[Runtime, SilentRuntime] = runtime_for(config, tuple(plugins))
+        #: Runs whose end found no room on the stack, each with what ended it.
+        self._unended: list[tuple[OpenRun, Optional[BaseException]]] = []
 
     @classmethod
     def from_env(cls) -> TelemetryClient:
@@ -302,6 +307,9 @@ class TelemetryClient:
     def _finish(self, run: OpenRun, error: Optional[BaseException]) -> None:
         """
         End the run of a ``with`` block. In a forked child, the run is the parent's to end.
+
+        Raises:
+            RecursionError: There is no room for it on the stack; the run is open as before.
         """
         runtime = self._runtime
         try:
@@ -310,17 +318,36 @@ class TelemetryClient:
                 outcome = OUTCOMES[run.final_status]
             if runtime.runs.take(run.run_id) is not None:
                 self._end(run, outcome, NOTHING)
+        except RecursionError:
+            raise
         except Exception as broken:  # noqa: BLE001 (the guarded boundary)
             runtime.contain(broken)
+        if self._unended:
+            self._finish_unended()
+
+    def _finish_unended(self) -> None:
+        """
+        End the runs that found no room, where there is room now; each is tried once.
+        """
+        unended = self._unended if _is_stack_roomy() else []
+        while unended:
+            run, error = unended.pop()
+            try:
+                self._finish(run, error)
+            except RecursionError as broken:
+                self._runtime.contain(broken)
 
     def _end(self, run: OpenRun, outcome: Outcome, fields: Mapping[str, Any]) -> None:
         """
         Record the end of a run that was taken; once more, with the same, if Ctrl+C comes between.
+
+        One that cannot be recorded is open again.
         """
         end = self._runtime.recorder.end
         try:
             end(run, outcome, fields)
         except Exception:
+            self._runtime.runs.add(run.run_id, run)
             raise
         except BaseException:
             end(run, outcome, fields)
@@ -361,6 +388,17 @@ class TelemetryClient:
             )
             parsed = Status.FAILED
         return OUTCOMES[parsed]
+
+
+def _is_stack_roomy() -> bool:
+    """
+    Return whether more calls fit on the stack than the end of a run takes.
+    """
+    try:
+        sys._getframe(sys.getrecursionlimit() - _ROOM)  # noqa: SLF001 (asks without a call)
+    except ValueError:  # the stack is not as deep
+        return True
+    return False
 
 
 _default: Optional[TelemetryClient] = None

@@ -157,6 +157,11 @@ class RunContext:
     ) -> None:
         try:
             self._close(error)
+        except RecursionError:  # no room for a call of ours, here neither: the next end does it
+            if current_context() is self:
+                set_context(self._outer)
+            if self._run is not None:
+                self._client._unended.append((self._run, error))  # noqa: SLF001
         except Exception:  # under TELEMETRY_STRICT
             raise
         except BaseException:  # Ctrl+C in here: nothing stays half done

@@ -157,7 +157,10 @@ class Runtime:
         """
         if self.config.strict:
             raise error
-        notice(f"contained:{type(error).__name__}", str(error) or type(error).__name__)
+        try:
+            notice(f"contained:{type(error).__name__}", str(error) or type(error).__name__)
+        except RecursionError:  # no room to say it
+            return
 
     def flush(self, timeout_s: float) -> bool:
         """
