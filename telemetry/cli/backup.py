@@ -14,6 +14,7 @@ import click
 from telemetry.cli.alone import operating, wait_option
 from telemetry.cli.asking import require_consent
 from telemetry.cli.backups import backups_of, make_backup, named, require_base
+from telemetry.cli.counts import Count, Days
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.restoring import restore
 from telemetry.cli.session import Session, current, shares_options
@@ -139,12 +140,10 @@ def verify(backups: Sequence[str], is_all: bool, anywhere: bool) -> Exit:
 
 @shares_options
 @command.command("prune")
-@click.option(
-    "--keep", type=click.IntRange(0), metavar="COUNT", help="Keep this many of the newest."
-)
+@click.option("--keep", type=Count(0), metavar="COUNT", help="Keep this many of the newest.")
 @click.option(
     "--keep-days",
-    type=click.FloatRange(0),
+    type=Days(0),
     metavar="DAYS",
     help=f"Keep those of the last DAYS; {DEFAULT_KEEP_DAYS:g} where neither is given.",
 )

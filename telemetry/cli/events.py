@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from telemetry.cli.completing import complete_run
+from telemetry.cli.counts import Count
 from telemetry.cli.finding import find_run
 from telemetry.cli.session import Session, asks_service, current, shares_options
 from telemetry.cli.source import source_of
@@ -31,9 +32,7 @@ _COLUMNS = (
 @click.command("events")
 @click.argument("run", shell_complete=complete_run)
 @click.option("--type", "event_type", metavar="TYPE", help="Only events of this type.")
-@click.option(
-    "-n", "--limit", type=click.IntRange(0), default=0, help="Only the last so many; 0 for all."
-)
+@click.option("-n", "--limit", type=Count(0), default=0, help="Only the last so many; 0 for all.")
 def command(run: str, event_type: Optional[str], limit: int) -> None:
     """
     Show the events of RUN: an id, the beginning or the end of one, @last or @last-failed.

@@ -88,7 +88,7 @@ def sentence_of(error: Exception) -> str:
     """
     Return what an error says; the system's own, which names no way out, as a sentence of ours.
     """
-    if isinstance(error, TelemetryError) or not isinstance(error, OSError):
+    if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     place = error.filename if error.filename is not None else "what this command works on"
     return (

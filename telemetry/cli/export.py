@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Optional, cast
 
 import click
 
+from telemetry.cli.counts import Count
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.filters import chosen, filter_options
 from telemetry.cli.screen import is_terminal, taken_by_output
@@ -48,7 +49,7 @@ _DIRECTORY = "exports"
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(0),
+    type=Count(0),
     default=0,
     help="At most so many, the newest; 0 for all.",
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from telemetry.cli.counts import Count
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.findings import document_of, exit_of, lines_of
 from telemetry.cli.session import Session, current, shares_options
@@ -47,7 +48,7 @@ _COLUMNS = (
 @click.command("measure")
 @click.option(
     "--runs",
-    type=click.IntRange(1),
+    type=Count(1),
     default=DEFAULT_RUNS,
     show_default=True,
     help="Record so many.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import attrs
 import click
 
+from telemetry.cli.counts import Count
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.finding import column_time
 from telemetry.cli.freshness import bring_up_to_date
@@ -56,9 +57,7 @@ def command() -> None:
 
 @shares_options
 @command.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Waiting runs to show."
-)
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="Waiting runs to show.")
 def list_(limit: int) -> Exit:
     """
     List the runs not posted yet, and what was refused, with the reason.

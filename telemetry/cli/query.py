@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from telemetry.cli.counts import Count
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.storage.console import Answer, Step
@@ -59,7 +61,7 @@ def _parameters(
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(0),
+    type=Count(0),
     default=DEFAULT_LIMIT,
     show_default=True,
     help="At most so many rows; 0 for all.",
@@ -117,7 +119,7 @@ def command(  # noqa: PLR0913 (one argument for each option)
     else:
         _tell_table(session, answer)
     if answer.has_more:
-        session.screen.note(f"the first {len(answer.rows):,} rows; see more with --limit")
+        session.screen.note(f"the first {several(len(answer.rows), 'row')}; see more with --limit")
 
 
 def _statement(sql: str) -> str:

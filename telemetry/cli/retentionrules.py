@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
+from telemetry.cli.counts import MAX_COUNT, MAX_DAYS
 from telemetry.cli.times import parse_span
 from telemetry.config.tomlfiles import read_table
 from telemetry.model.errors import UsageError
@@ -67,7 +68,7 @@ def size(value: Any) -> int:
 
 def _count(value: Any) -> int:
     text = str(value).strip()
-    if isinstance(value, (bool, float)) or not text.isdecimal():
+    if isinstance(value, (bool, float)) or not text.isdecimal() or int(text) > MAX_COUNT:
         raise ValueError("must be a whole number from 0 on")
     return int(text)
 
@@ -83,7 +84,7 @@ def _days(value: Any) -> float:
         days = -1.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         days = -1.0
-    if not 0 <= days < 1_000_000:  # noqa: PLR2004 (beyond any calendar)
+    if not 0 <= days <= MAX_DAYS:
         raise ValueError("must be a number of days from 0 on")
     return days
 

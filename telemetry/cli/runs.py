@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from telemetry.cli.counts import Count
 from telemetry.cli.filters import FILTERS, chosen, filter_options
 from telemetry.cli.ids import short_ids
 from telemetry.cli.outcomes import error_of, status_cell, took_ms
@@ -40,7 +41,7 @@ COLUMNS = (
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(0),
+    type=Count(0),
     default=DEFAULT_LIMIT,
     show_default=True,
     help="At most so many, the newest; 0 for all.",

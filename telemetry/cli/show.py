@@ -12,6 +12,7 @@ import click
 
 from telemetry.cli import events as event_lines
 from telemetry.cli.completing import complete_run
+from telemetry.cli.counts import Count
 from telemetry.cli.finding import find_run
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import error_of, look_of, took_ms
@@ -48,7 +49,7 @@ _TOLD_ELSEWHERE = frozenset(
     "-n",
     "--events",
     "event_count",
-    type=click.IntRange(0),
+    type=Count(0),
     default=DEFAULT_EVENTS,
     show_default=True,
     help="How many of the last events.",

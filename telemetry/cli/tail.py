@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 import click
 
 from telemetry.cli.completing import complete_run
+from telemetry.cli.counts import Count
 from telemetry.cli.freshness import check_base
 from telemetry.cli.ids import short_id
 from telemetry.cli.outcomes import look_of
@@ -58,7 +59,7 @@ class End(Protocol):
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(0),
+    type=Count(0),
     default=10,
     show_default=True,
     help="How many at first.",

@@ -9,9 +9,15 @@ from typing import Optional
 
 import click
 
+_VALUE = "(?P<value>.*?)"
 #: What click's types say, and the rule in it; some of them quote the value.
 _RULES = (
-    (re.compile(r"'?(?P<value>.*?)'? is not in the range (?P<rule>.+?)\.?"), "in the range {rule}"),
+    (re.compile(rf"'?{_VALUE}'? is not in the range x>=(?P<least>\S+?)\.?"), "at least {least}"),
+    (re.compile(rf"'?{_VALUE}'? is not in the range x>(?P<least>\S+?)\.?"), "more than {least}"),
+    (
+        re.compile(rf"'?{_VALUE}'? is not in the range (?P<least>\S+?)<=x<=(?P<most>\S+?)\.?"),
+        "from {least} to {most}",
+    ),
     (re.compile(r"'(?P<value>.*)' is not a valid integer(?: range)?\."), "an integer"),
     (re.compile(r"'(?P<value>.*)' is not a valid float(?: range)?\."), "a number"),
     (re.compile(r"'(?P<value>.*)' is not one of (?P<rule>.+?)\.?"), "one of {rule}"),

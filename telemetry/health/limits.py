@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TABLE = "health"
 OFF = "off"
 _GB, _MB = 1 << 30, 1 << 20
+#: A hundred years: what lies longer ago is no time that a calendar has.
+MAX_SECONDS = 100 * 365 * 86_400
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z%]*)")
 
 
@@ -131,7 +133,12 @@ def parse(name: str, value: Any) -> Optional[float]:
             f"the limit {name} must be {kind.value} such as {_EXAMPLES[kind]}, or {OFF}"
             f" (got {value!r})"
         )
-    return float(match[1]) * factor
+    number = float(match[1]) * factor
+    if kind is Kind.SECONDS and number > MAX_SECONDS:
+        raise UsageError(
+            f"the limit {name} must be at most 100 years, or {OFF} for never (got {value!r})"
+        )
+    return number
 
 
 def said_in(path: Path) -> dict[str, Any]:

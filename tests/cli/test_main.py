@@ -88,7 +88,7 @@ def test_every_command_takes_the_shared_options(name):
         (["runs", "--watch"], "--watch must have a terminal"),
         (["show"], "RUN must be given"),
         (["run"], "CMD... must be given"),
-        (["runs", "--limit", "-1"], "--limit must be in the range x>=0 (got '-1')"),
+        (["runs", "--limit", "-1"], "--limit must be at least 0 (got '-1')"),
         (["runs", "--limit", "x"], "--limit must be an integer (got 'x')"),
         (["demo", "--seconds", "x"], "--seconds must be a number (got 'x')"),
         (["demo", "/no/such/folder"], "FOLDER must be a directory that exists"),
@@ -308,3 +308,46 @@ def test_importing_the_frame_loads_no_library():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["runs", "-n"],
+        ["show", "@last", "-n"],
+        ["events", "@last", "-n"],
+        ["tail", "-n"],
+        ["query", "SELECT 1", "-n"],
+        ["export", "csv", "-o", "-", "-n"],
+        ["posts", "list", "--limit"],
+        ["backup", "prune", "--dry-run", "--keep"],
+        ["backup", "prune", "--dry-run", "--keep-days"],
+    ],
+)
+def test_more_than_there_can_be_is_all(recorded, line):
+    """
+    A number that no database counts to means all of it.
+    """
+    assert recorded.ask(*line, "9" * 30).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["runs", "-n", "-1"], "--limit must be at least 0 (got '-1')"),
+        (["posts", "list", "--limit", "0"], "--limit must be at least 1 (got '0')"),
+        (["demo", "--files", "0"], "--files must be from 1 to 100000 (got '0')"),
+        (["query", "x", "--timeout", "0"], "--timeout must be more than 0 (got '0.0')"),
+        (["backup", "prune", "--keep-days", "nan"], "--keep-days must be a number (got 'nan')"),
+        (["retention", "--keep-runs", "9" * 30], "keep_runs must be a whole number from 0 on"),
+        (["health", "--stale-after", "9" * 30], "stale_after must be at most 100 years"),
+    ],
+)
+def test_a_number_that_will_not_do_is_refused_in_words(recorded, line, said):
+    """
+    The rule of a number is said as people say it.
+    """
+    done = recorded.ask(*line)
+
+    assert done.returncode == 2
+    assert said in done.stderr
