@@ -511,12 +511,11 @@ def test_where_no_thread_can_be_started_the_journal_has_it(station, collector, s
     """
     A refused thread is told once; who waits drains for himself.
     """
-    from telemetry.runtime import followers as module
 
-    def refuse(target, name):
+    def refuse(thread):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(module, "start_thread", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     sink = collector()
     followers = station.follow(sink)
     ids = station.log(5, followers)

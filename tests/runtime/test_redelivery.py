@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from telemetry.model.errors import PermanentSinkError, TransientSinkError
@@ -140,17 +142,16 @@ def test_a_file_that_is_taken_away_is_written_again(dead, tmp_path, monkeypatch)
     """
     A letter never ends up in a file that is about to be removed.
     """
-    opened = []
-    original = DeadLetters._open
+    gone = dead.path.with_suffix(".gone")
+    really_open = os.open
 
-    def open_and_lose(self):
-        fd = original(self)
-        if not opened:
-            opened.append(fd)
-            self.path.replace(self.path.with_suffix(".gone"))
+    def open_and_lose(path, *rest):
+        fd = really_open(path, *rest)
+        if path == dead.path and not gone.exists():
+            dead.path.replace(gone)
         return fd
 
-    monkeypatch.setattr(DeadLetters, "_open", open_and_lose)
+    monkeypatch.setattr(os, "open", open_and_lose)
     dead.add(RECORDS[7], ValueError("no"))
 
     assert ids(read_dead_letters(dead.path)) == [RECORDS[7].id]

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from telemetry.storage import baseid
 from telemetry.storage.baseid import FILE_NAME, base_id
 
 
@@ -71,10 +70,10 @@ def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
     Where there are no hard links, the file is created under its name.
     """
 
-    def refuse(path, content, scratch):
-        raise PermissionError(1, "no links here")
+    def refuse(source, target):
+        raise PermissionError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(baseid, "create_by_link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
 
     assert base_id(tmp_path) == base_id(tmp_path)
 
@@ -87,9 +86,9 @@ def test_what_cannot_be_made_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="state"):
         base_id(tmp_path / "state")
 
-    def fill(path, content, scratch):
+    def fill(source, target):
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(baseid, "create_by_link", fill)
+    monkeypatch.setattr(os, "link", fill)
     with pytest.raises(OSError, match="full"):
         base_id(tmp_path / "other")

@@ -157,7 +157,7 @@ def test_no_room_changes_nothing(filled, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing, "sync_data", refuse)
+    monkeypatch.setattr(os, "fdatasync" if hasattr(os, "fdatasync") else "fsync", refuse)
     with pytest.raises(OSError, match="No space"):
         pack(filled)
 
