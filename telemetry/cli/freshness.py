@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 CATCH_UP_TIMEOUT_S = 10.0
 _HEADER_BYTES = 4096
+_PIECE_BYTES = 1 << 16
 _CURSORS = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
 _OPEN_RUNS = "SELECT 1 FROM agent_runs WHERE status = 'running' LIMIT 1"
 
@@ -65,14 +65,17 @@ def is_current(database: str, journal: str) -> bool:
         journal: The journal's directory.
     """
     try:
-        size_of = dict(_segments(journal))
+        segments = _segments(journal)
         with closing(open_read_only(database)) as connection:
             if connection.execute(_OPEN_RUNS).fetchone() is not None:
                 return False
             cursors = dict(connection.execute(_CURSORS).fetchall())
+        return not any(
+            _has_lines(path, cursors.get(segment, 0), size)
+            for segment, (path, size) in segments.items()
+        )
     except (sqlite3.Error, OSError):
         return False
-    return all(cursors.get(segment) == size for segment, size in size_of.items())
 
 
 def open_read_only(database: str) -> sqlite3.Connection:
@@ -87,25 +90,50 @@ def open_read_only(database: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
 
-def _segments(directory: str) -> Iterator[tuple[str, int]]:
+def _segments(directory: str) -> dict[str, tuple[str, int]]:
     """
-    Yield the id and the size of each file; an empty id for a file without a readable header.
+    Return path and size of each file by the id that `telemetry.storage.segments` knows it by.
     """
+    found: dict[str, tuple[str, int]] = {}
     with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith(".ndjson") and entry.is_file(follow_symlinks=False):
-                size = entry.stat(follow_symlinks=False).st_size
-                if size:
-                    yield _segment_id(entry.path), size
+        files = [
+            entry
+            for entry in entries
+            if entry.name.startswith("events_")
+            and entry.name[7:15].isdigit()
+            and entry.name.endswith(".ndjson")
+        ]
+    for entry in sorted(files, key=lambda entry: entry.name):
+        if entry.is_file(follow_symlinks=False):
+            size = entry.stat(follow_symlinks=False).st_size
+            segment = _segment_id(entry.path) or entry.name
+            # A copy beside its original is known by its name.
+            found[entry.name if segment in found else segment] = (entry.path, size)
+    return found
 
 
 def _segment_id(path: str) -> str:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
-            header = file.readline(_HEADER_BYTES)
-    except OSError:
+    """
+    Return the id in a file's header; empty text where it has none.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
+        header = file.readline(_HEADER_BYTES)
+    if b'"record_type":"segment"' not in header:
         return ""
     return header.partition(b'"segment":"')[2].partition(b'"')[0].decode("ascii", "replace")
+
+
+def _has_lines(path: str, offset: int, size: int) -> bool:
+    """
+    Tell whether a file has a whole line from an offset on; the end of a torn one is nothing.
+    """
+    if offset == size:
+        return False
+    if offset > size:
+        return True  # it was written anew
+    with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
+        file.seek(offset)
+        return any(b"\n" in piece for piece in iter(lambda: file.read(_PIECE_BYTES), b""))
 
 
 def check_base(session: Session) -> None:

@@ -27,12 +27,14 @@ from telemetry.runtime.restoring import Restoring
 from telemetry.runtime.ring import EmergencyRing, RingStats
 from telemetry.runtime.surroundings import AGENT, FollowerStats, Manners, State, Surroundings
 from telemetry.runtime.syncing import Syncing
-from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher
+from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher, in_order_of_end
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.sinks import Journal, Sink
 
+#: Of the time that a close may take, what the sinks have that may still record something.
+HEAD_START = 0.5
 MIN_GLANCE_S = 0.0005
 MAX_GLANCE_S = 0.005
 
@@ -353,16 +355,17 @@ class Followers:
         """
         Let the threads finish, each for itself, and leave those behind that do not.
         """
-        watcher.stop()
-        for follower in self._followers:
+        watcher.stop(deadline)
+        first, last = in_order_of_end(self._followers)
+        for follower in first:
             follower.stop(deadline)
-        glance_s = MIN_GLANCE_S
-        while not (watcher.has_begun and all(one.has_ended for one in self._followers)):
-            if time.monotonic() >= deadline:
-                return False
-            patient_sleep(glance_s)
-            glance_s = min(glance_s * 2, MAX_GLANCE_S)
-        return all(follower.is_complete for follower in self._followers)
+        if first:
+            now = time.monotonic()
+            _await_end(watcher, first, now + (deadline - now) * HEAD_START)
+        for follower in last:
+            follower.stop(deadline)
+        has_ended = _await_end(watcher, self._followers, deadline)
+        return has_ended and all(follower.is_complete for follower in self._followers)
 
     def _leave(self, deadline: float) -> bool:
         """
@@ -391,6 +394,19 @@ class Followers:
 
     def _crowd(self) -> int:
         return sum(follower.state is State.WORKING for follower in self._followers)
+
+
+def _await_end(watcher: Watcher, followers: Sequence[Follower], deadline: float) -> bool:
+    """
+    Return whether the threads of followers ended in time.
+    """
+    glance_s = MIN_GLANCE_S
+    while not (watcher.has_begun and all(follower.has_ended for follower in followers)):
+        if time.monotonic() >= deadline:
+            return False
+        patient_sleep(glance_s)
+        glance_s = min(glance_s * 2, MAX_GLANCE_S)
+    return True
 
 
 def _at_exit(reference: weakref.ref[Followers]) -> None:

@@ -10,7 +10,7 @@ another process leads, hardly ever.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Callable
 
 import attrs
@@ -72,6 +72,7 @@ class Watcher:
         self._chore_due = time.monotonic() + FIRST_CHORE_S
         self._queue: SimpleQueue[None] = SimpleQueue()
         self._is_stopped = False
+        self._deadline = 0.0
         #: Whether each follower has its thread, or never will.
         self.has_begun = False
         self._threadless: list[Follower] = []
@@ -85,10 +86,14 @@ class Watcher:
         """
         self._queue.put(None)
 
-    def stop(self) -> None:
+    def stop(self, deadline: float) -> None:
         """
         End soon; what is left to do is the followers' own.
+
+        Args:
+            deadline: A point of `time.monotonic`, until when those without a thread are driven.
         """
+        self._deadline = deadline
         self._is_stopped = True
         self.wake()
 
@@ -130,12 +135,17 @@ class Watcher:
 
     def _drive_threadless(self) -> None:
         """
-        Let followers end here, one after the other; what may hang comes last.
+        Let followers end here, one after the other.
 
         From Python 3.12 on no thread starts once the interpreter has begun to end, which a short
-        program does before its followers have theirs.
+        program does before its followers have theirs. What may hang has its turn when all the
+        others have what there is.
         """
-        for follower in sorted(self._threadless, key=lambda one: not one.keeps_cursors):
+        first, last = in_order_of_end(self._threadless)
+        if first:
+            for follower in last:
+                follower.drain(self._deadline)
+        for follower in (*first, *last):
             follower.run()
 
     def _look(self) -> None:
@@ -210,3 +220,17 @@ class Watcher:
             for follower in self._followers
             if follower.state in (State.IDLE, State.WORKING) and follower.leadership.is_leader
         ]
+
+
+def in_order_of_end(followers: Iterable[Follower]) -> tuple[list[Follower], list[Follower]]:
+    """
+    Return which followers end first, and which last: those that keep their cursors with their rows.
+
+    What the first do, they may record (where a run worked, that it was posted), and that belongs
+    into the database too. Else each start of a command would find it behind the journal.
+    """
+    first: list[Follower] = []
+    last: list[Follower] = []
+    for follower in followers:
+        (last if follower.keeps_cursors else first).append(follower)
+    return first, last

@@ -49,6 +49,16 @@ print("ready", time.time(), flush=True)
 """
 
 
+#: As from Python 3.12 on, once the interpreter has begun to end.
+SHUT_DOWN = """
+begin = threading.Thread.start
+def start(thread):
+    if thread.name != "telemetry-watcher":
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    begin(thread)
+threading.Thread.start = start
+"""
+
 #: What a program may take, and a budget that it would not live to see the end of.
 TIME_LIMIT_S = 60.0
 NEVER_S = 600.0
@@ -105,19 +115,43 @@ def test_a_process_that_ends_before_its_followers_have_threads(child, tmp_path):
     """
     From 3.12 on the interpreter's end allows no new thread; the one that there is delivers.
     """
-    code = """
-begin = threading.Thread.start
-def start(thread):
-    if thread.name != "telemetry-watcher":
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-    begin(thread)
-threading.Thread.start = start
+    code = f"""
+{SHUT_DOWN}
 log(Followers([Hanging("net"), SqliteSink(config.db_path)], journal, config), 100)
 """
     _, err = run(child, code, budget_s=5.0)
 
     assert err == ""
     assert stored(tmp_path) == 100
+
+
+@pytest.mark.parametrize("beginning", ["", SHUT_DOWN], ids=["threads", "no threads"])
+def test_what_a_sink_records_at_the_end_is_stored(child, tmp_path, beginning):
+    """
+    A sink that keeps its cursors with its rows ends last: others may record what they did.
+    """
+    code = f"""
+{beginning}
+class Telling(Failing):
+    is_done = False
+    def write(self, batch, cursor):
+        if not self.is_done:
+            self.is_done = True
+            ending.wait()
+            threading.Event().wait(0.3)  # as long as a look into a repository may take
+            journal.append(encode_line(
+                "event", id=f"{{writer}}-101", timestamp="2026-11-22T00:42:18.123456Z",
+                event_id="e", run_id="r", event_type="told", payload=b"1"), int(time.time()))
+
+ending = threading.Event()
+followers = Followers([Telling("told"), SqliteSink(config.db_path)], journal, config)
+log(followers, 100)
+atexit.register(ending.set)
+"""
+    _, err = run(child, code, budget_s=30.0)
+
+    assert err == ""
+    assert stored(tmp_path) == 101
 
 
 def test_a_process_that_ends_at_once_delivers(child, tmp_path):
