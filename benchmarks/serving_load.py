@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from telemetry.model.ids import new_event_id
+from telemetry.model.ids import new_ids
 from telemetry.model.run import Group, Kind
 from telemetry.service.bodies import POSTED
 
@@ -43,7 +43,7 @@ def sample(number: int) -> dict[str, Any]:
         for name, column in POSTED.items()
         if column.group not in _LEFT_OUT
     }
-    event_id = new_event_id(time.time_ns() // 1000)
+    event_id, _, _ = new_ids(time.time_ns() // 1000, "", "")
     text = f"wrote {number} pages"
     return {**run, "event_id": event_id, "run_id": f"r-{event_id}", "output_summary": text}
 

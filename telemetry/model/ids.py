@@ -124,13 +124,6 @@ def new_ids(now_us: int, stamp: str, agent_name: str) -> tuple[str, str, str]:
     )
 
 
-def new_event_id(now_us: int) -> str:
-    """
-    Return a run's key alone.
-    """
-    return new_ids(now_us, "", "")[0]
-
-
 def name_in_run_id(agent_name: str) -> str:
     """
     Return an agent's name as a run id may hold it: as given, unless `run_id_problem` would object.
