@@ -20,6 +20,7 @@ from telemetry.service.pages import OPERATIONS as PAGES
 from telemetry.service.problems import FieldError, Problem, respond, unavailable
 from telemetry.service.queries import filter_problem
 from telemetry.service.state import Service
+from telemetry.service.writing import CutShortError
 from telemetry.storage.ddl import LOOKED_UP
 from telemetry.storage.queries import FilterError, SlowQueryError
 
@@ -97,6 +98,14 @@ class Resource:
 
 #: What an error of the library means for whoever asked.
 _PROBLEMS: tuple[tuple[type[Exception], Problem], ...] = (
+    (
+        CutShortError,
+        unavailable(
+            "journal-unavailable",
+            "the journal takes no more now; the first of what was sent may be in it: send all of it"
+            " again, each is kept once",
+        ),
+    ),
     (
         JournalError,
         unavailable("journal-unavailable", "the journal takes nothing now; nothing was changed"),

@@ -21,6 +21,12 @@ DELETED = Change.DELETED.value
 COMMIT = RecordType.COMMIT.value
 
 
+class CutShortError(JournalError):
+    """
+    The journal did not take all of several records; it may have taken the first of them.
+    """
+
+
 class Writer:
     """
     The service as a writer of the journal: nothing waits in memory, and a refusal is an error.
@@ -77,10 +83,23 @@ class Writer:
         Append whole lines as they are, and return how many bytes they have.
 
         Raises:
-            JournalError: The journal did not take them; of several it may have taken the first.
+            JournalError: The journal did not take it, or not all of them.
         """
         self.is_failing = not self._append(block, second)
         if self.is_failing:
-            raise JournalError("the journal must take the record (it did not); nothing was changed")
+            kind = JournalError if block.count(b"\n") <= 1 else CutShortError
+            raise kind("the journal must take what is recorded (it did not); make room")
         self._written()
         return len(block)
+
+    def try_again(self) -> int:
+        """
+        Find out whether the journal takes something again, and return how many bytes it took.
+
+        An empty line, which says nothing to a reader: nobody may have anything to record before he
+        hears that it would be taken.
+        """
+        try:
+            return self.append(b"\n", self._clock.read()[3])
+        except JournalError:
+            return 0

@@ -56,6 +56,9 @@ async def readyz(service: Service, request: Request) -> Answer:
     """
     Say whether records are taken and reach the database; 503 where not.
     """
+    if service.writer.is_failing:
+        # No balancer sends anything to record before it hears that all is well again.
+        service.barrier.wrote(service.writer.try_again(), ())
     lag = await service.ask(_lag, service)
     states = {one.sink: one.state for one in service.runtime.followers.stats().followers}
     is_followed = lag is not None and states.get(DATABASE_SINK) not in _STUCK
