@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,18 +77,22 @@ def test_a_full_disk_is_found(recorded, said):
     assert said(recorded, "disk", free_fail=1 << 60).outcome is Outcome.FINDING
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere"
-)
-def test_a_journal_that_cannot_be_written_is_found(recorded, said):
+def test_a_journal_that_cannot_be_written_is_found(recorded, said, monkeypatch):
     """
-    The write probe fails where agents would.
+    The write probe fails where agents would, whoever runs it.
     """
-    recorded.ndjson_dir.chmod(0o500)
-    try:
-        assert said(recorded, "write").outcome is Outcome.FINDING
-    finally:
-        recorded.ndjson_dir.chmod(0o700)
+    really_open = os.open
+
+    def refuse(path, *rest):
+        if Path(os.fspath(path)).parent == recorded.ndjson_dir:
+            raise PermissionError(13, "Permission denied", path)
+        return really_open(path, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = said(recorded, "write")
+
+    assert found.outcome is Outcome.FINDING
+    assert "Permission denied" in found.sentence
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
