@@ -125,5 +125,5 @@ def filter_problem(error: FilterError) -> Problem:
     }
     field_error = FieldError(**described)
     if error.status == 404:  # noqa: PLR2004
-        return Problem("not-found", 404, "Not Found", field_error.message, errors=[field_error])
+        return Problem("no-such-statistic", 404, "Not Found", errors=[field_error])
     return bad_filter(field_error) if error.status == 400 else invalid([field_error])  # noqa: PLR2004

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from telemetry.api import NotFoundError, TelemetryAPI
 from telemetry.service.links import commit_url, repo_url
 
 RUNS = "/api/v1/runs"
@@ -147,7 +148,13 @@ def test_names_and_counts_are_told(api, new):
     found = {name: api.get(f"/api/v1/stats/{name}", params=query).json() for name in names}
     assert found["summary"]["total_runs"] == 1
     assert found["durations"]["runs"] == 1
-    assert api.get("/api/v1/stats/bogus").status_code == 404
+    unknown = api.get("/api/v1/stats/bogus")
+    assert (unknown.status_code, unknown.json()["type"].rpartition(":")[2]) == (
+        404,
+        "no-such-statistic",
+    )
+    with TelemetryAPI(str(api.base_url)) as client, pytest.raises(NotFoundError, match="summary"):
+        client.stats("bogus")
     assert api.get("/api/v1/stats/summary?date_from=x").status_code == 400
 
 
