@@ -92,6 +92,7 @@ RunBody: type[Any] = msgspec.defstruct(
 )
 
 decode_run = msgspec.json.Decoder(RunBody).decode
+decode_runs = msgspec.json.Decoder(list[RunBody]).decode  # type: ignore[valid-type]
 
 _TIMES = tuple(name for name, column in POSTED.items() if column.kind is Kind.TIME)
 _JSONS = tuple(name for name, column in POSTED.items() if column.kind is Kind.JSON)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from telemetry.config import TelemetryConfig
 from telemetry.service.app import create_app
-from telemetry.service.routes.runs import AT_ONCE, BETWEEN_TURNS, create_runs
+from telemetry.service.routes.batches import AT_ONCE, BETWEEN_TURNS, PIECE_BYTES, create_runs
 
 RUNS = "/api/v1/runs"
 OF_ITS_OWN = {"event_id", "run_id", "created_at", "updated_at"}
@@ -132,17 +132,20 @@ def request_with(runs):
     return Request({"type": "http"}, receive)
 
 
-def test_a_large_batch_leaves_others_their_turn(tmp_path, new):
+@pytest.mark.parametrize("more", [{}, {"~": 0}])
+def test_a_large_batch_leaves_others_their_turn(tmp_path, new, more):
     """
     Between some runs and the next ones, whatever else is ready goes on.
     """
-    run_count = 4 * BETWEEN_TURNS
+    turn_count = 4
+    run_count = turn_count * BETWEEN_TURNS * AT_ONCE
+    text = "x" * (2 * PIECE_BYTES // AT_ONCE)
 
     async def turns():
         # What waits for the followers' thread is no part of this, and would wait long for it while
         # this loop turns.
         await service.barrier.wait()
-        request = request_with([new() for _ in range(run_count)])
+        request = request_with([{**new(), **more, "error_details": text} for _ in range(run_count)])
         handler = asyncio.get_running_loop().create_task(create_runs(service, request))
         count = 0
         while not handler.done():
@@ -154,7 +157,7 @@ def test_a_large_batch_leaves_others_their_turn(tmp_path, new):
     config = TelemetryConfig.from_env({}, base_dir=tmp_path / "base")
     service = create_app(config).state.service
     try:
-        assert asyncio.run(turns()) >= run_count // BETWEEN_TURNS
+        assert asyncio.run(turns()) >= turn_count
     finally:
         service.close(60)
 

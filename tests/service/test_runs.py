@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from telemetry.model.run import COLUMNS
-from telemetry.service.routes.runs import MAX_ITEMS
+from telemetry.service.routes.batches import MAX_ITEMS
 
 RUNS = "/api/v1/runs"
 BATCH = f"{RUNS}/batch"
