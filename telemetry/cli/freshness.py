@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from telemetry.cli.exits import Exit, fail
 
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from telemetry.cli.session import Session
 
 CATCH_UP_TIMEOUT_S = 10.0
+#: Where more runs are open, each is looked at by the longer way.
+MAX_OPEN_RUNS = 1000
 _HEADER_BYTES = 4096
 _PIECE_BYTES = 1 << 16
 _CURSORS = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
-_OPEN_RUNS = "SELECT 1 FROM agent_runs WHERE status = 'running' LIMIT 1"
+#: The writer that began each open run; null for one that was recorded from elsewhere.
+_OWNERS = (
+    "SELECT (SELECT substr(k.id, 1, instr(k.id, '-') - 1) FROM run_records k"
+    " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1)"
+    " FROM agent_runs r WHERE status = 'running' LIMIT ?"
+)
 
 
 def bring_up_to_date(session: Session) -> None:
@@ -56,26 +63,40 @@ def bring_up_to_date(session: Session) -> None:
         )
 
 
-def is_current(database: str, journal: str) -> bool:
+def is_current(database: str, journal: str, state: str = "") -> bool:
     """
-    Return whether nothing is outstanding: every file is read to its end, and no run is open.
+    Return whether nothing is outstanding: every file is read to its end, and no run is left open.
 
     Args:
         database: Path of the database, which need not exist.
         journal: The journal's directory.
+        state: The directory of locks, by which the owners of open runs show that they live; without
+            it no run may be open. Only for a process that records nothing itself.
     """
     try:
         segments = _segments(journal)
         with closing(open_read_only(database)) as connection:
-            if connection.execute(_OPEN_RUNS).fetchone() is not None:
-                return False
+            owners = [owner for (owner,) in connection.execute(_OWNERS, (MAX_OPEN_RUNS + 1,))]
             cursors = dict(connection.execute(_CURSORS).fetchall())
-        return not any(
+        is_read = not any(
             _has_lines(path, cursors.get(segment, 0), size)
             for segment, (path, size) in segments.items()
         )
+        return is_read and (not owners or _are_at_work(owners, state))
     except (sqlite3.Error, OSError):
         return False
+
+
+def _are_at_work(owners: list[Optional[str]], state: str) -> bool:
+    """
+    Tell whether each open run has an owner, who lives.
+    """
+    known = [owner for owner in owners if owner]
+    if not state or len(known) < len(owners) or len(owners) > MAX_OPEN_RUNS:
+        return False
+    from telemetry.runtime.alive import LOCK_NAME, all_live
+
+    return all_live(os.path.join(state, LOCK_NAME), known)  # noqa: PTH118 (no pathlib)
 
 
 def open_read_only(database: str) -> sqlite3.Connection:

@@ -3,8 +3,8 @@ The newest runs by the shortest way, for ``telemetry runs`` without filters.
 
 Loading the settings and the library takes several times as long as the question itself. Where
 nothing is out of the ordinary (a base directory that is named, no other setting, a database that
-has all the journal has, no open run) the answer needs neither. Anything else is left to the long
-way.
+has all the journal has, no open run whose process is gone) the answer needs neither. Anything else
+is left to the long way.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def newest(base_dir: Optional[str], limit: int) -> Optional[list[dict[str, Any]]
     if base is None:
         return None
     database = os.path.join(base, "db", "telemetry.sqlite")  # noqa: PTH118 (no pathlib)
-    if not is_current(database, os.path.join(base, "raw")):  # noqa: PTH118
+    journal, state = os.path.join(base, "raw"), os.path.join(base, "state")  # noqa: PTH118
+    if not is_current(database, journal, state):
         return None
     try:
         with closing(open_read_only(database)) as connection:

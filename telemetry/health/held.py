@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Detail, Outcome, Result
 from telemetry.model.words import several, span
+from telemetry.runtime.alive import LOCK_NAME
 from telemetry.runtime.leadership import LEASE_S
-from telemetry.runtime.liveness import LOCK_NAME
 from telemetry.runtime.locks import holders
 
 if TYPE_CHECKING:

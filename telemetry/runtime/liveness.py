@@ -18,6 +18,7 @@ import attrs
 
 from telemetry.model.records import Change
 from telemetry.model.run import Status
+from telemetry.runtime.alive import LOCK_NAME, lock_offset
 from telemetry.runtime.locks import RecordLock, locked_by_another
 from telemetry.runtime.notices import notice
 from telemetry.runtime.places import make_private
@@ -30,16 +31,6 @@ if TYPE_CHECKING:
     from telemetry.runtime.emit import Emitter
     from telemetry.runtime.openruns import OpenRuns
     from telemetry.runtime.recorder import Recorder
-
-LOCK_NAME = "alive.lock"
-_OFFSET_MASK = 2**62 - 1
-
-
-def lock_offset(writer: str) -> int:
-    """
-    Return the byte of the lock file that stands for a writer.
-    """
-    return int(writer, 16) & _OFFSET_MASK
 
 
 @attrs.frozen

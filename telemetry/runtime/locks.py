@@ -10,23 +10,18 @@ unlinked file excludes nobody.
 
 from __future__ import annotations
 
-import errno
 import os
-import struct
-import sys
 import threading
 from typing import TYPE_CHECKING, Optional
 
 import attrs
 
+from telemetry.runtime.bytelocks import holders_in, is_denied, lock, unlock
 from telemetry.runtime.forks import on_fork_in_child
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Locks of one file that are named.
-MAX_HOLDERS = 1000
-_DENIED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -151,7 +146,7 @@ class RecordLock:
             if self.offset in file.held:
                 return False
             try:
-                is_taken = _lock(file.fd, self.offset)
+                is_taken = lock(file.fd, self.offset)
             except OSError:
                 _registry.close_if_idle(file)
                 raise
@@ -172,7 +167,7 @@ class RecordLock:
             if file is None or file.is_lost:
                 return
             file.held.discard(self.offset)
-            _unlock(file.fd, self.offset)
+            unlock(file.fd, self.offset)
             _registry.close_if_idle(file)
 
 
@@ -191,7 +186,7 @@ def locked_by_another(path: Path, offset: int = 0) -> bool:
             return False
         file = _registry.open(path)
         try:
-            return offset in file.held or _is_denied(file.fd, offset)
+            return offset in file.held or is_denied(file.fd, offset)
         finally:
             _registry.close_if_idle(file)
 
@@ -200,8 +195,8 @@ def holders(path: Path) -> list[tuple[int, int]]:
     """
     Return which bytes of a file other processes have locked: offset and process id of each.
 
-    Nothing where the system does not tell, and at most `MAX_HOLDERS`; a file that does not exist is
-    locked by nobody, and is not created.
+    Nothing where the system does not tell, and at most `bytelocks.MAX_HOLDERS`; a file that does
+    not exist is locked by nobody, and is not created.
 
     Raises:
         OSError: The file cannot be opened, or its file system has no locks.
@@ -212,99 +207,6 @@ def holders(path: Path) -> list[tuple[int, int]]:
             return []
         file = _registry.open(path)
         try:
-            return _holders(file.fd)
+            return holders_in(file.fd)
         finally:
             _registry.close_if_idle(file)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(fd: int, offset: int) -> bool:
-        os.lseek(fd, offset, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in _DENIED:
-                return False
-            raise
-        return True
-
-    def _unlock(fd: int, offset: int) -> None:
-        os.lseek(fd, offset, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
-    def _is_denied(fd: int, offset: int) -> bool:
-        if not _lock(fd, offset):
-            return True
-        _unlock(fd, offset)
-        return False
-
-    def _holders(fd: int) -> list[tuple[int, int]]:
-        return []
-
-else:
-    import fcntl
-
-    def _lock(fd: int, offset: int) -> bool:
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset, os.SEEK_SET)
-        except OSError as error:
-            if error.errno in _DENIED:
-                return False
-            raise
-        return True
-
-    def _unlock(fd: int, offset: int) -> None:
-        fcntl.lockf(fd, fcntl.LOCK_UN, 1, offset, os.SEEK_SET)
-
-    #: ``struct flock`` and where its ``l_type`` stands, where the layout is known.
-    if sys.platform == "linux" and struct.calcsize("P") == 8:  # noqa: PLR2004 (bytes of a pointer)
-        _FLOCK: Optional[struct.Struct] = struct.Struct("@hhqqi4x")
-        _TYPE_INDEX = 0
-    elif sys.platform == "darwin":
-        _FLOCK, _TYPE_INDEX = struct.Struct("@qqihh"), 3
-    else:
-        _FLOCK, _TYPE_INDEX = None, 0
-
-    def _is_denied(fd: int, offset: int) -> bool:
-        if _FLOCK is None:
-            return _is_denied_by_trying(fd, offset)
-        return _conflict(fd, offset, 1) is not None
-
-    def _conflict(fd: int, offset: int, length: int) -> Optional[tuple[int, int, int]]:
-        """
-        Return start, length and process of the first lock in a range; a length of 0 has no end.
-        """
-        if _FLOCK is None:
-            return None
-        kind, whence = fcntl.F_WRLCK, os.SEEK_SET
-        if _TYPE_INDEX == 0:
-            question = _FLOCK.pack(kind, whence, offset, length, 0)
-        else:
-            question = _FLOCK.pack(offset, length, 0, kind, whence)
-        answer = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question))
-        if answer[_TYPE_INDEX] == fcntl.F_UNLCK:
-            return None
-        start, extent, pid = answer[2:5] if _TYPE_INDEX == 0 else answer[:3]
-        return start, extent, pid
-
-    def _holders(fd: int) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        offset = 0
-        while len(found) < MAX_HOLDERS:
-            lock = _conflict(fd, offset, 0)
-            if lock is None:
-                break
-            start, extent, pid = lock
-            found.append((start, pid))
-            if extent == 0:  # up to the end, wherever that is
-                break
-            offset = start + extent
-        return found
-
-    def _is_denied_by_trying(fd: int, offset: int) -> bool:
-        if not _lock(fd, offset):
-            return True
-        _unlock(fd, offset)
-        return False

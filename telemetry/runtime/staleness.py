@@ -19,7 +19,7 @@ from telemetry.model.records import Change
 from telemetry.model.run import COLUMNS, Status
 from telemetry.model.values import cut, time_text
 from telemetry.model.words import span
-from telemetry.runtime.liveness import LOCK_NAME, lock_offset
+from telemetry.runtime.alive import LOCK_NAME, lock_offset
 from telemetry.runtime.locks import locked_by_another
 
 if TYPE_CHECKING:

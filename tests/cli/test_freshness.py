@@ -4,15 +4,19 @@ Whether the database has all that the journal has, told without reading the jour
 
 from __future__ import annotations
 
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
 from telemetry import TelemetryClient
 from telemetry.cli.freshness import is_current
 from telemetry.config import TelemetryConfig
+from telemetry.runtime.alive import LOCK_NAME, all_live
 
 TIMEOUT_S = 60
 ONE_RUN = """
@@ -23,6 +27,16 @@ def main():
     pass
 
 main()
+"""
+AT_WORK = """
+import sys
+from telemetry import TelemetryClient
+
+client = TelemetryClient()
+client.start_run("agent", "job")
+# Twice: where the run works is recorded by what the first one waits for.
+print(client.flush(60) and client.flush(60), flush=True)
+sys.stdin.read()
 """
 #: A line as the original system wrote it.
 FOREIGN = b'{"record_type":"run","run_id":"old-1","agent_name":"old"}\n'
@@ -55,6 +69,11 @@ class Base:
     @property
     def is_current(self):
         return is_current(str(self.config.db_path), str(self.config.ndjson_dir))
+
+    @property
+    def is_current_for_a_reader(self):
+        config = self.config
+        return is_current(str(config.db_path), str(config.ndjson_dir), str(config.state_dir))
 
 
 @pytest.fixture(name="base")
@@ -128,6 +147,53 @@ def test_a_file_that_was_written_anew_is_outstanding(base):
     base.segment.write_bytes(FOREIGN)
 
     assert not base.is_current
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["at work", "killed"])
+def test_an_open_run_is_nothing_to_do_while_its_process_lives(tmp_path, is_killed):
+    """
+    A run in progress needs no look at anything else; one whose process is gone does.
+    """
+    base = Base(tmp_path / "base")
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AT_WORK],
+        env={**os.environ, "TELEMETRY_BASE_DIR": str(tmp_path / "base")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with agent:
+        assert agent.stdout.readline() == b"True\n"
+        if is_killed:
+            agent.kill()
+            agent.wait(TIMEOUT_S)
+
+        assert not base.is_current
+        assert base.is_current_for_a_reader is not is_killed
+        agent.stdin.close()
+
+
+def test_an_open_run_without_an_owner_is_something_to_do(base):
+    """
+    Whether the process of a run lives that was recorded from elsewhere, another way must tell.
+    """
+    with closing(sqlite3.connect(base.config.db_path)) as connection, connection:
+        connection.execute("DELETE FROM run_records")
+        connection.execute("UPDATE agent_runs SET status = 'running'")
+
+    assert not base.is_current_for_a_reader
+
+
+def test_without_the_file_of_locks_nobody_is_known_to_live(tmp_path):
+    """
+    Nor by a writer that is none.
+    """
+    lock = tmp_path / LOCK_NAME
+
+    assert not all_live(str(lock), ["0123456789abcdef"])
+
+    lock.touch()
+    assert not all_live(str(lock), ["0123456789abcdef"])
+    assert not all_live(str(lock), ["nobody"])
 
 
 def test_a_program_that_has_ended_left_nothing_behind(tmp_path, monkeypatch):
