@@ -17,11 +17,12 @@ from telemetry.cli.backups import backups_of, make_backup, named, require_base
 from telemetry.cli.counts import Count, Days
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.restoring import restore
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, current, same_base, shares_options
 from telemetry.cli.sizes import in_bytes
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.text import visible
 from telemetry.cli.times import clock, duration
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.storage.backup import Contents
@@ -74,11 +75,11 @@ def create(wait_s: float) -> Exit:
         [
             (
                 f"{screen.mark('✓', 'good')} backup {backup.id} has"
-                f" {said.run_count:,} runs and is whole ({in_bytes(backup.size_bytes)} in"
+                f" {several(said.run_count, 'run')} and is whole ({in_bytes(backup.size_bytes)} in"
                 f" {duration(seconds * 1000)})"
             ),
             f"  file     {visible(made)}",
-            f"  restore  telemetry backup restore {backup.id} --yes",
+            f"  restore  telemetry backup restore {backup.id}{same_base(session)} --yes",
         ]
     )
     return Exit.FINE
@@ -170,7 +171,8 @@ def prune(
         going = superfluous(backups, now, keep=keep, keep_days=keep_days)
         freed = sum(backup.size_bytes for backup in going)
         if going and not dry_run:
-            question = f"Remove {len(going)} of {len(backups)} backups ({in_bytes(freed)})?"
+            of_all = several(len(backups), "backup")
+            question = f"Remove {len(going)} of {of_all} ({in_bytes(freed)})?"
             require_consent(session, question, is_given=yes)
             freed = remove(going)
     _tell_pruned(session, backups, going, freed, dry_run=dry_run)
@@ -281,7 +283,7 @@ def _tell_pruned(
         [
             *lines,
             (
-                f"{screen.mark('✓', 'good')} {len(going)} backups {verb}"
+                f"{screen.mark('✓', 'good')} {several(len(going), 'backup')} {verb}"
                 f" ({in_bytes(freed)}), {len(backups) - len(going)} kept"
             ),
         ]

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
+
+from telemetry.model.words import in_bytes
 
 if TYPE_CHECKING:
     from telemetry.cli.session import Session
@@ -28,25 +30,22 @@ def progress_bar(
         yield None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(no_color=not session.screen.color, highlight=False)
     columns = (
         *([TextColumn("{task.description}", markup=False)] if title else []),
         BarColumn(40),
-        DownloadColumn() if counts == "bytes" else MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title)
-        yield _mover(lambda done, total: bar.update(task, completed=done, total=total))
+        task = bar.add_task(title, total=None, amount="")
+
+        def move(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, amount=_amount(done, total, counts))
+
+        yield move
 
 
 @contextmanager
@@ -64,8 +63,7 @@ def waiting(session: Session, title: str) -> Iterator[None]:
         yield
 
 
-def _mover(move: Callable[[int, int], Any]) -> Progress:
-    def progress(done: int, total: int) -> None:
-        move(done, total)
-
-    return progress
+def _amount(done: int, total: int, counts: str) -> str:
+    if counts == "bytes":
+        return f"{in_bytes(done)} of {in_bytes(total)}"
+    return f"{done:,} of {total:,}"

@@ -14,6 +14,7 @@ from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.sizes import in_bytes
 from telemetry.cli.text import visible
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.storage.findings import Finding
@@ -101,8 +102,9 @@ def _tell(
             lines.append(f"  {visible(finding.advice)}")
     if counts is not None:
         lines.append(
-            f"  the journal has {counts.record_count:,} records of {counts.writer_count:,} writers"
-            f" in {counts.segment_count:,} files ({in_bytes(counts.byte_count)})"
+            f"  the journal has {several(counts.record_count, 'record')}"
+            f" of {several(counts.writer_count, 'writer')}"
+            f" in {several(counts.segment_count, 'file')} ({in_bytes(counts.byte_count)})"
         )
     where = visible(session.config.base_dir)
     if worst == 0:

@@ -17,8 +17,9 @@ import attrs
 import click
 
 from telemetry.cli.exits import Exit, fail
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, current, same_base, shares_options
 from telemetry.cli.text import shorten, visible
+from telemetry.model.words import in_bytes
 
 if TYPE_CHECKING:
     from telemetry.cli.demonstration.agent import Survey
@@ -221,9 +222,9 @@ def _next(session: Session, tree: Node) -> list[str]:
     screen = session.screen
     name = short_id(tree.row["run_id"], tree.row["event_id"])
     commands = {
-        f"runs{_base(session)}": "the newest runs",
-        f"show {name}{_base(session)}": "this one, with everything in it",
-        f"run{_base(session)} -- {_any_command()}": "any command, as a run",
+        f"runs{same_base(session)}": "the newest runs",
+        f"show {name}{same_base(session)}": "this one, with everything in it",
+        f"run{same_base(session)} -- {_any_command()}": "any command, as a run",
     }
     lines = [f"{_program()} {words}" for words in commands]
     width = max(map(len, lines))
@@ -247,17 +248,6 @@ def _any_command() -> str:
     return next(found, f'"{sys.executable}" --version')
 
 
-def _base(session: Session) -> str:
-    """
-    Return the option that leads the next command to the same place.
-    """
-    import shlex
-
-    if session.base_dir is None:
-        return ""
-    return f" --base-dir {shlex.quote(str(session.config.base_dir))}"
-
-
 def _program() -> str:
     """
     Return how this program was called, if its name alone would not find it.
@@ -274,12 +264,7 @@ def _program() -> str:
 def _size(path: Path) -> str:
     # What SQLite has not yet moved into the file lies beside it.
     places = (path, path.with_name(f"{path.name}-wal"))
-    size = float(sum(place.stat().st_size for place in places if place.exists()))
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:  # noqa: PLR2004 (the step between units)
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return in_bytes(sum(place.stat().st_size for place in places if place.exists()))
 
 
 def _dead_of(tree: Node, survey: Survey) -> dict[str, Any]:

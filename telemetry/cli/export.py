@@ -19,6 +19,7 @@ from telemetry.cli.filters import chosen, filter_options
 from telemetry.cli.screen import is_terminal, taken_by_output
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible, visible_json
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.exchange.formats import Format, Order
@@ -149,7 +150,7 @@ def _file(session: Session, format_: Format, order: Order, path: Path, *, force:
         return
     screen = session.screen
     mark = screen.mark("✓", "good")
-    screen.line(f"{mark} {count:,} runs in {visible(path)}")
+    screen.line(f"{mark} {several(count, 'run')} in {visible(path)}")
 
 
 def _stream(session: Session, format_: Format, order: Order) -> None:

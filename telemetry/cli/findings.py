@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from telemetry.cli.exits import Exit
-from telemetry.cli.text import visible
+from telemetry.cli.text import visible, wrap
 from telemetry.health import Outcome, worst_of
 from telemetry.model.words import several
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from telemetry.cli.screen import Screen
     from telemetry.health import Detail, Result
 
+#: Narrower than that, a sentence is left to the terminal.
+_LEAST_WIDTH = 30
 _LOOKS: Mapping[Outcome, tuple[str, str]] = {
     Outcome.OK: ("✓", "good"),
     Outcome.WARNING: ("!", "warn"),
@@ -54,11 +56,16 @@ def lines_of(screen: Screen, results: Sequence[Result]) -> list[str]:
         sign, style = _LOOKS[result.outcome]
         mark = screen.mark(sign, style)
         name = screen.style(visible(result.name).ljust(width), "name")
-        lines.append(f"{mark} {name}  {visible(result.sentence)}")
         indent = " " * (width + 4)
+        room = None if screen.width is None else max(_LEAST_WIDTH, screen.width - len(indent) - 2)
+        first, *more = wrap(visible(result.sentence), room)
+        lines.append(f"{mark} {name}  {first}")
+        lines += [f"{indent}{piece}" for piece in more]
         lines += [f"{indent}{_told(screen, detail)}" for detail in result.details]
         if result.way_out:
-            lines.append(f"{indent}{screen.sign('→')} {visible(result.way_out)}")
+            first, *more = wrap(visible(result.way_out), room)
+            lines.append(f"{indent}{screen.sign('→')} {first}")
+            lines += [f"{indent}  {piece}" for piece in more]
     return lines
 
 
@@ -69,13 +76,13 @@ def verdict_of(screen: Screen, results: Sequence[Result], where: object) -> str:
     worst = worst_of(results)
     sign, style = _LOOKS[worst]
     mark = screen.mark(sign, style)
-    place = visible(where)
-    if worst is Outcome.OK:
-        return f"{mark} {place} is sound"
-    next_step = f"follow the lines that begin with {screen.sign('→')}"
-    if worst is Outcome.WARNING:
-        return f"{mark} {place} is sound, with {counted(results)}; {next_step}"
-    return f"{mark} {place} needs attention: {counted(results)}; {next_step}"
+    sentence = f"{visible(where)} is sound"
+    if worst is not Outcome.OK:
+        next_step = f"follow the lines that begin with {screen.sign('→')}"
+        how = "is sound, with" if worst is Outcome.WARNING else "needs attention:"
+        sentence = f"{visible(where)} {how} {counted(results)}; {next_step}"
+    room = None if screen.width is None else screen.width - len("✓ ")
+    return f"{mark} " + "\n  ".join(wrap(sentence, room))
 
 
 def counted(results: Sequence[Result]) -> str:

@@ -13,6 +13,7 @@ from telemetry.cli.bars import progress_bar
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.exchange.importing import Report
@@ -87,11 +88,14 @@ def _tell(session: Session, source: Source, report: Report, *, dry_run: bool) ->
     would = " would come" if dry_run else ""
     summary = (
         f"{mark} {visible(source.path)} ({source.kind}):"
-        f" {runs['new']:,} new runs{would}, {runs['updated']:,} updated, {runs['known']:,} known;"
-        f" {events['new']:,} new events, {events['known']:,} known"
+        f" {several(runs['new'], 'new run')}{would}, {runs['updated']:,} updated,"
+        f" {runs['known']:,} known;"
+        f" {several(events['new'], 'new event')}, {events['known']:,} known"
     )
     lines = [summary]
-    lines += [f"  {count:,} runs left out: {reason}" for reason, count in report.skipped.items()]
+    lines += [
+        f"  {several(count, 'run')} left out: {reason}" for reason, count in report.skipped.items()
+    ]
     if report.refused:
         lines.append(screen.style(f"  {report.refused_count:,} refused:", "warn"))
     shown = sorted(report.refused.items(), key=lambda item: -item[1][0])

@@ -14,6 +14,7 @@ from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.text import visible
 from telemetry.cli.times import duration
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -234,8 +235,8 @@ def _lines(session: Session, rebuilt: Rebuilt, base: Optional[Base]) -> list[str
     mark = screen.mark("✓", "good")
     lines = [
         (
-            f"{mark} {rebuilt.run_count:,} runs are back in {visible(path)}:"
-            f" {rebuilt.record_count:,} records in {duration(rebuilt.seconds * 1000)}"
+            f"{mark} {several(rebuilt.run_count, 'run')} back in {visible(path)}:"
+            f" {several(rebuilt.record_count, 'record')} in {duration(rebuilt.seconds * 1000)}"
         )
     ]
     if base is not None:

@@ -20,6 +20,7 @@ from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.sizes import in_bytes
 from telemetry.cli.text import visible
 from telemetry.cli.times import When, duration
+from telemetry.model.words import several
 
 if TYPE_CHECKING:
     from telemetry.sinks import Journal
@@ -253,9 +254,9 @@ def _tell(
     mark = screen.mark("✓", "good")
     lines = [
         (
-            f"{mark} {rebuilt.run_count:,} runs are back in {visible(config.db_path)}: from"
-            f" {visible(_source(path))}, and {rebuilt.record_count:,} records of the journal after"
-            f" it ({duration(rebuilt.seconds * 1000)})"
+            f"{mark} {several(rebuilt.run_count, 'run')} back in {visible(config.db_path)}: from"
+            f" {visible(_source(path))}, and {several(rebuilt.record_count, 'record')} of the"
+            f" journal after it ({duration(rebuilt.seconds * 1000)})"
         )
     ]
     if wish.until or wish.redo:

@@ -83,6 +83,17 @@ def current() -> Session:
     return click.get_current_context().ensure_object(Session)
 
 
+def same_base(session: Session) -> str:
+    """
+    Return the option that leads a command which is shown to the place that this one was given.
+    """
+    import shlex
+
+    if session.base_dir is None:
+        return ""
+    return f" --base-dir {shlex.quote(str(session.config.base_dir))}"
+
+
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         # An option left out behind the command must not undo the same option before it.

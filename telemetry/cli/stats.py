@@ -13,6 +13,7 @@ from telemetry.cli.outcomes import look_of
 from telemetry.cli.session import Session, asks_service, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, duration, today_of
+from telemetry.model.words import several
 
 _BAR_WIDTH = 16
 _COLUMNS = (
@@ -47,7 +48,7 @@ def _summary(session: Session, stats: dict[str, Any]) -> list[str]:
     for status, count in sorted(stats["status_counts"].items(), key=_most_first):
         look = look_of({"status": status})
         counted.append(screen.style(f"{screen.sign(look.sign)} {count:,} {look.word}", look.style))
-    total = screen.style(f"{stats['total_runs']:,} runs", "title")
+    total = screen.style(several(stats["total_runs"], "run"), "title")
     mean, p95 = duration(stats["mean_duration_ms"]), duration(stats["p95_duration_ms"])
     lines = [f"{total}, {stats['recent_24h']:,} of them in the last 24 hours"]
     if counted:

@@ -80,12 +80,14 @@ def shorten(text: str, width: int) -> str:
 def wrap(text: str, width: Optional[int]) -> list[str]:
     """
     Return a text as lines of at most a width; whole where there is none.
+
+    A longer word, such as a path, stays whole: it is there to be copied.
     """
     if width is None:
         return [text]
     import textwrap
 
-    return textwrap.wrap(text, width) or [""]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

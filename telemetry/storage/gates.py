@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from telemetry.model.run import Status
+from telemetry.model.words import several
 from telemetry.storage.selection import TOTALS, Selection
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _at_least(limit: int, measured: int) -> Verdict:
         outcome=Outcome.PASSED if is_kept else Outcome.FAILED,
         measured=measured,
         limit=limit,
-        reason=f"{measured:,} runs, {word} {limit:,}",
+        reason=f"{several(measured, 'run')}, {word} {limit:,}",
     )
 
 

@@ -87,7 +87,7 @@ def test_restore_brings_back_and_replays(backed_up):
     done = backed_up.ask("backup", "restore", "--yes")
 
     assert done.returncode == 0, done.stderr
-    assert "6 runs are back" in done.stdout
+    assert "6 runs back in" in done.stdout
     assert _rows(backed_up) == before
     assert len(list(backed_up.base.glob("db/telemetry_before_restore_*.sqlite"))) == 1
 
@@ -279,3 +279,14 @@ def test_no_room_in_the_middle(backed_up, args):
     assert _backups(backed_up) == backups
     assert not list(backed_up.base.glob("db/*re*.2*"))
     assert not list(backed_up.base.glob("backups/.telemetry*"))
+
+
+def test_the_way_back_leads_to_the_same_base_directory(copied):
+    """
+    The command that is shown names the base directory that the line named.
+    """
+    done = copied.ask("backup", "create")
+    named = copied.ask("backup", "create", "--base-dir", str(copied.base))
+
+    assert "--base-dir" not in done.stdout
+    assert f" --base-dir {copied.base} --yes" in named.stdout

@@ -37,7 +37,7 @@ def test_an_import_says_what_came(telemetry, old):
     done = telemetry("import", old)
 
     assert done.returncode == 1
-    assert "2 new runs, 0 updated, 0 known; 1 new events, 0 known" in done.stdout
+    assert "2 new runs, 0 updated, 0 known; 1 new event, 0 known" in done.stdout
     assert "a line must be a JSON object (first in events_20251201.ndjson, line 4)" in done.stdout
     assert {run["run_id"]: run["status"] for run in telemetry.json("runs")["runs"]} == {
         "one": "failed",

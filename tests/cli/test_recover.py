@@ -73,7 +73,7 @@ def test_force_makes_a_sound_database_anew(copied):
     done = copied("recover", "--force")
 
     assert done.returncode == 0
-    assert "5 runs are back" in done.stdout
+    assert "5 runs back in" in done.stdout
     assert _rows(copied) == before
 
 

@@ -119,7 +119,7 @@ def test_restore_asks_for_yes(scripts):
     assert not list(scripts.base.glob("db/*before_restore*"))
     done = scripts("backup_telemetry_db", "--restore", elsewhere, answer="yes\n")
     assert done.returncode == 0, done.stderr
-    assert "2 runs are back" in done.stdout
+    assert "2 runs back in" in done.stdout
     assert list(scripts.base.glob("db/telemetry_before_restore_*.sqlite"))
     missing = scripts("backup_telemetry_db", "--restore", "missing.sqlite", answer="yes\n")
     assert missing.returncode == 1
@@ -139,7 +139,7 @@ def test_a_damaged_database_is_found_and_recovered(scripts):
     assert database.read_bytes().startswith(b"no database")
     done = scripts("recover_database")
     assert done.returncode == 0, done.stderr
-    assert "1 runs are back" in done.stdout
+    assert "1 run back in" in done.stdout
     assert scripts("check_db_integrity").returncode == 0
     assert scripts("recover_database", "--force").returncode == 0
     assert len(list(database.parent.glob("telemetry.corrupted.*.sqlite"))) == 2
