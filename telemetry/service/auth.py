@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: Longer texts in the header are no token of ours, and are not looked at.
 MAX_AUTHORIZATION_BYTES = 4096
+_TOKEN_VARIABLE = "TELEMETRY_API_AUTH_TOKEN"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -206,7 +207,8 @@ class Authenticator:
     def __init__(self, config: TelemetryConfig) -> None:
         self.tokens = Tokens(config.state_dir)
         self.last_used = LastUsed(config.state_dir)
-        self._is_always_on = config.api_auth_enabled or bool(config.api_auth_token)
+        is_wanted = config.api_auth_enabled or bool(_unusable_token(config))
+        self._is_always_on = is_wanted or bool(config.api_auth_token)
         secret = config.api_auth_token.reveal().encode("utf-8", "surrogateescape")
         self._environment = hashlib.sha256(secret).digest() if secret else None
 
@@ -294,6 +296,9 @@ def check_start(config: TelemetryConfig, *, is_loopback: bool) -> None:
     Raises:
         SettingsError: Says what to do.
     """
+    unusable = _unusable_token(config)
+    if unusable:
+        raise SettingsError(unusable, setting="api_auth_token")
     stored = TokenFile(config.state_dir).load()
     has_token = bool(config.api_auth_token) or bool(stored)
     if config.api_auth_enabled and not has_token:
@@ -309,6 +314,13 @@ def check_start(config: TelemetryConfig, *, is_loopback: bool) -> None:
             "TELEMETRY_API_AUTH_TOKEN, or say --allow-unauthenticated",
             setting="api_host",
         )
+
+
+def _unusable_token(config: TelemetryConfig) -> str:
+    """
+    Return what is wrong with the token of the environment; whoever set one wants to be protected.
+    """
+    return next((one for one in config.problems if one.startswith(f"{_TOKEN_VARIABLE} ")), "")
 
 
 def _unauthorized(detail: str) -> Problem:

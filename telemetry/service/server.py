@@ -187,6 +187,8 @@ def _run(
             log_config=None,
             access_log=False,
             server_header=False,
+            # Anybody can say that he is asked for by somebody else.
+            proxy_headers=False,
             lifespan="on",
             ws="none",
             backlog=BACKLOG,

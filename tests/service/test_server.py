@@ -120,6 +120,33 @@ def test_strangers_are_not_served_without_a_token(tmp_path, host):
     assert "--allow-unauthenticated" in done.stderr
 
 
+def test_a_token_that_cannot_be_used_opens_nothing(tmp_path):
+    """
+    Whoever set one wants to be protected: the service says what is wrong, and does not start.
+    """
+    done = serve(tmp_path, "--port", "0", TELEMETRY_API_AUTH_TOKEN="schlüssel" * 5)
+
+    assert done.returncode == 2
+    assert "TELEMETRY_API_AUTH_TOKEN must be" in done.stderr
+    assert "schlüssel" not in done.stderr
+
+
+def test_nobody_says_for_whom_he_asks(tmp_path):
+    """
+    A header that only a proxy should send changes neither whose requests are counted nor the log.
+    """
+    limits = {"TELEMETRY_RATE_LIMIT_ENABLED": "1", "TELEMETRY_RATE_LIMIT_RPM": "3"}
+    with Server(tmp_path / "base", **limits) as server:
+        answers = [
+            httpx.get(f"{server.url}{RUNS}", headers={"X-Forwarded-For": f"192.0.2.{n}"})
+            for n in range(4)
+        ]
+        server.stop()
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert "192.0.2" not in server.log()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
