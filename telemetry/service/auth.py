@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 #: Longer texts in the header are no token of ours, and are not looked at.
 MAX_AUTHORIZATION_BYTES = 4096
-_TOKEN_VARIABLE = "TELEMETRY_API_AUTH_TOKEN"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -320,7 +319,8 @@ def _unusable_token(config: TelemetryConfig) -> str:
     """
     Return what is wrong with the token of the environment; whoever set one wants to be protected.
     """
-    return next((one for one in config.problems if one.startswith(f"{_TOKEN_VARIABLE} ")), "")
+    begins = "TELEMETRY_API_AUTH_TOKEN "
+    return next((problem for problem in config.problems if problem.startswith(begins)), "")
 
 
 def _unauthorized(detail: str) -> Problem:
