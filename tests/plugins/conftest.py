@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from badserver import BadServer
 from needs import unable
+from webhook import TOKEN
 
 import telemetry
-from telemetry.config import TelemetryConfig
+from telemetry.config import Secret, TelemetryConfig
 from telemetry.model.codec import encode_line
 from telemetry.runtime import pacing
 from telemetry_plugins.http import answers
+from telemetry_plugins.http.posts import PostsSink
 from telemetry_plugins.ndjson import NdjsonJournal
 
 NOON = 1_795_348_800  # 2026-11-22T12:00:00Z
@@ -160,6 +162,26 @@ def hurried(monkeypatch):
     monkeypatch.setattr(answers, "FIRST_WAITS_S", (0.01, 0.02, 0.04))
     monkeypatch.setattr(pacing, "FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(pacing, "MAX_RETRY_S", 0.05)
+
+
+@pytest.fixture
+def make_posts(server, tmp_path):
+    """
+    Return a maker of sinks that post to the server, over one base directory.
+    """
+    made = []
+
+    def make(desk=None, token=TOKEN, timeout_s=5):
+        made.append(
+            PostsSink(f"{server.url}/hook", Secret(token), tmp_path / "state", timeout_s=timeout_s)
+        )
+        if desk is not None:
+            made[-1].attach(desk)
+        return made[-1]
+
+    yield make
+    for sink in made:
+        sink.close()
 
 
 @pytest.fixture
