@@ -151,13 +151,13 @@ class Patience:
         Return the error for a failed try.
 
         Args:
-            wish_s: What the server asked for; it is never asked sooner.
+            wish_s: What the server asked for; it is never asked sooner, nor without a pause.
         """
         number, self._failure_count = self._failure_count, self._failure_count + 1
+        last = len(FIRST_WAITS_S) - 1
+        own_s = FIRST_WAITS_S[min(number, last)] * (1 + chance.uniform(-JITTER, JITTER))
+        wait_s: Optional[float] = own_s if number <= last else None
         if wish_s is not None:
-            wait_s: Optional[float] = wish_s * (1 + chance.uniform(0, JITTER / 2))
-        elif number < len(FIRST_WAITS_S):
-            wait_s = FIRST_WAITS_S[number] * (1 + chance.uniform(-JITTER, JITTER))
-        else:
-            wait_s = None
+            # Who says "at once" again and again is not to be asked without pause.
+            wait_s = max(own_s, wish_s * (1 + chance.uniform(0, JITTER / 2)))
         return TransientSinkError(message, retry_after_s=wait_s)
