@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from telemetry.model.secret_finds import MARKER_START
 from telemetry.model.secret_keys import names_a_secret, normalise
-from telemetry.model.secret_looks import FixedLook, Look
+from telemetry.model.secret_looks import (
+    FixedLook,
+    Look,
+    load_assigned_shapes,
+    load_neighbours,
+    load_shapes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -80,8 +86,8 @@ class Scrubber:
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
         self._allowed = frozenset(allow)
         self._patterns = _compiled(patterns) if enabled else ()
-        self._look = Look(_shapes)
-        self._look_assigned = Look(lambda: _assigned_shapes(self._keys))
+        self._look = Look(load_shapes)
+        self._look_assigned = Look(lambda: load_assigned_shapes(self._keys))
         #: Cheap first looks at a text without and with `=` or `:`; where they find nothing,
         #: `scrub_text` would not change it.
         self.look: Union[Look, FixedLook] = self._look
@@ -194,9 +200,8 @@ class Scrubber:
         """
         if not self.enabled:
             return _hides_nothing
-        from telemetry.model.secret_lists import Neighbours
-
-        return Neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
+        neighbours = load_neighbours()
+        return neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
 
 
 def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # noqa: FBT001 (what is remembered)
@@ -208,18 +213,6 @@ def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # no
             verdicts.clear()
         verdicts[key] = verdict
     return verdict
-
-
-def _shapes() -> Shapes:
-    from telemetry.model.secret_shapes import shapes
-
-    return shapes()
-
-
-def _assigned_shapes(names: frozenset[str]) -> Shapes:
-    from telemetry.model.secret_shapes import assigned_shapes
-
-    return assigned_shapes(names)
 
 
 def _compiled(patterns: Collection[str]) -> tuple[CustomPattern, ...]:

@@ -41,6 +41,33 @@ main()
 TelemetryClient().close()
 print("telemetry.model.secret_shapes" in sys.modules)
 """
+TIMEOUT_S = 60
+#: The import takes longer than it takes to fork; the child gives up after a while.
+FORKED = """
+import importlib.abc, os, signal, sys, threading
+from telemetry.model.scrub import Scrubber
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "telemetry.model.secret_shapes":
+            begun.set()
+            threading.Event().wait(0.5)
+
+begun = threading.Event()
+sys.meta_path.insert(0, Slow())
+scrubber = Scrubber()
+first = threading.Thread(target=scrubber.scrub_text, args=["token=abcd"])
+first.start()
+begun.wait()
+pid = os.fork()
+if not pid:
+    signal.alarm(20)
+print(scrubber.scrub_text("token=abcd"), flush=True)
+if not pid:
+    os._exit(0)
+first.join()
+sys.exit(os.waitpid(pid, 0)[1])
+"""
 
 
 @given(
@@ -112,6 +139,22 @@ def test_a_run_of_plain_words_compiles_nothing(tmp_path):
     )
 
     assert done.stdout == "False\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_an_import_that_is_under_way():
+    """
+    A child scrubs also where a thread of its parent was about to load the expressions.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_S,
+    )
+
+    assert done.stdout.count("token=[scrubbed:key]") == 2
 
 
 def test_a_look_is_compiled_once():
