@@ -41,26 +41,34 @@ DECORATION = "from telemetry import tracked_run\n@tracked_run('agent', 'count')"
 def _cpu(source: str, environment: Mapping[str, str]) -> float:
     """
     Return the seconds of CPU that a fresh interpreter used for a program, by the system's account.
+
+    What is installed has its bytecode, so a checkout gets it too; and nothing that the shell has
+    set for telemetry counts.
     """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TELEMETRY_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-c", source],
         check=True,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _shell(base: str, rounds: int) -> Row:
+def _shell(environment: Mapping[str, str], rounds: int) -> Row:
     """
     Measure ``telemetry runs`` on a small base directory, as a shell starts it.
     """
-    environment = {"TELEMETRY_BASE_DIR": base}
     for _ in range(5):
         _cpu(ONE_RUN, environment)
-    _cpu(RUNS, environment)
+    for source in (RUNS, BARE):
+        _cpu(source, environment)
     ratios = [_cpu(RUNS, environment) / _cpu(BARE, environment) for _ in range(rounds)]
     return Row(
         what="CPU of `telemetry runs` on a small base / importing click and sqlite3",
@@ -76,15 +84,20 @@ def measure(*, quick: bool) -> list[Row]:
     rounds = 7 if quick else 25
     fresh, disabled = [], []
     with tempfile.TemporaryDirectory() as base:
-        recording = {"TELEMETRY_BASE_DIR": base}
-        off = {"TELEMETRY_DISABLED": "1", "TELEMETRY_BASE_DIR": str(Path(base, "none"))}
+        cached = {"PYTHONPYCACHEPREFIX": str(Path(base, "bytecode"))}
+        recording = {**cached, "TELEMETRY_BASE_DIR": base}
+        off = {
+            **cached,
+            "TELEMETRY_DISABLED": "1",
+            "TELEMETRY_BASE_DIR": str(Path(base, "none")),
+        }
         for source in (PACKAGES, ONE_RUN):
             _cpu(source, recording)
         for _ in range(rounds):
             fresh.append(_cpu(ONE_RUN, recording) / _cpu(PACKAGES, recording))
             decorated, bare = WORK.format(decoration=DECORATION), WORK.format(decoration="")
             disabled.append(_cpu(decorated, off) / _cpu(bare, off))
-        shell = _shell(str(Path(base, "shell")), rounds)
+        shell = _shell({**cached, "TELEMETRY_BASE_DIR": str(Path(base, "shell"))}, rounds)
     return [
         Row(
             what="CPU of a fresh interpreter with one run / importing the required packages",
