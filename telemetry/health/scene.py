@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from telemetry.health.limits import Limits
 from telemetry.runtime.plugins import Plugins
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.looking import look_into
+from telemetry.storage.sqlite import translated
 from telemetry.storage.strangers import stranger_at
 
 if TYPE_CHECKING:
@@ -97,5 +98,5 @@ class Scene:
             MalformedDatabaseError, TransientSinkError: It cannot be read.
         """
         path = self.config.db_path
-        with translated(path), closing(connect_read_only(path)) as connection:
+        with translated(path), closing(look_into(path)) as connection:
             yield connection

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from telemetry.runtime.cursors import FileCursors
 from telemetry.runtime.redelivery import letters_of
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
+from telemetry.storage.looking import look_into
 from telemetry.storage.retention import Standing
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,5 +52,5 @@ def _cursors(config: TelemetryConfig, name: str) -> Mapping[str, Cursor]:
         return FileCursors(config.state_dir, name).load()
     if not config.db_path.exists():
         return {}
-    with translated(config.db_path), closing(connect_read_only(config.db_path)) as connection:
+    with translated(config.db_path), closing(look_into(config.db_path)) as connection:
         return read_cursors(connection, name)

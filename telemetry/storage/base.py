@@ -18,9 +18,10 @@ from telemetry.storage.aside import free_name, swap_in
 from telemetry.storage.backupfiles import BackupFile, list_backups
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
+from telemetry.storage.looking import look_into
 from telemetry.storage.migrations import migrate
 from telemetry.storage.restore import made_at
-from telemetry.storage.sqlite import connect, connect_read_only, immediate, translated
+from telemetry.storage.sqlite import connect, immediate, translated
 from telemetry.storage.undo import keep, time_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def segments_of(db_path: Path) -> set[str]:
     Raises:
         SinkError: It cannot be read.
     """
-    with translated(db_path), contextlib.closing(connect_read_only(db_path)) as connection:
+    with translated(db_path), contextlib.closing(look_into(db_path)) as connection:
         return set(read_cursors(connection, DATABASE_SINK))
 
 

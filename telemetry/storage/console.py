@@ -18,7 +18,8 @@ import attrs
 
 from telemetry.model.errors import UsageError
 from telemetry.model.hints import did_you_mean
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.looking import look_into
+from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +151,7 @@ def _prepared(db_path: Path, sql: str, timeout_s: float) -> Iterator[sqlite3.Con
     """
     denied: list[str] = []
     deadline = time.monotonic() + timeout_s
-    with translated(db_path), closing(connect_read_only(db_path)) as connection:
+    with translated(db_path), closing(look_into(db_path)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         if hasattr(connection, "setlimit"):
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)

@@ -15,10 +15,11 @@ from telemetry.sinks import Cursor
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.findings import MAX_NAMED, Finding, Level
+from telemetry.storage.looking import UnreachableError, is_unreachable, look_into, unreachable
 from telemetry.storage.migrations import migrate
 from telemetry.storage.recovery import check_folds
 from telemetry.storage.rollups import wrong_rollups
-from telemetry.storage.sqlite import connect_read_only, user_version
+from telemetry.storage.sqlite import user_version
 from telemetry.storage.strangers import stranger_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def check_database(db_path: Path, *, quick: bool = False, full: bool = False) ->
         text = f"the database {db_path} does not exist"
         return [Finding("database", Level.ATTENTION, text, _RECOVER)]
     try:
-        with contextlib.closing(connect_read_only(db_path)) as connection:
+        with contextlib.closing(look_into(db_path)) as connection:
             stranger = stranger_of(connection, db_path)
             if stranger is not None:
                 text = f"the database must be this library's (got {stranger.what})"
@@ -54,9 +55,11 @@ def check_database(db_path: Path, *, quick: bool = False, full: bool = False) ->
             if not quick and not any(one.level is Level.DAMAGE for one in found):
                 found += _rows(connection)
             return found
+    except UnreachableError:
+        raise
     except (sqlite3.Error, TelemetryError) as error:
-        if "locked" in str(error) or "unable to open" in str(error):
-            raise
+        if is_unreachable(error, db_path):
+            raise unreachable(error, db_path) from error
         return [Finding("pages", Level.DAMAGE, str(error), _RECOVER)]
 
 
@@ -151,7 +154,7 @@ def _all_cursors(
     db_path: Path, cursor_files: Iterable[Path]
 ) -> Iterator[tuple[str, Mapping[str, Cursor]]]:
     try:
-        with contextlib.closing(connect_read_only(db_path)) as connection:
+        with contextlib.closing(look_into(db_path)) as connection:
             kept = read_cursors(connection, DATABASE_SINK)
     except (sqlite3.Error, TelemetryError):
         kept = {}

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from telemetry.storage.ddl import RUN_COLUMNS
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.looking import look_into
+from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -263,7 +264,7 @@ class Reader:
     def _all(self, sql: str, values: Any = ()) -> list[Row]:
         if not self._path.exists():
             return []
-        with translated(self._path), closing(connect_read_only(self._path)) as connection:
+        with translated(self._path), closing(look_into(self._path)) as connection:
             try:
                 return list(_rows(connection.execute(sql, values)))
             except sqlite3.OperationalError as error:

@@ -21,6 +21,7 @@ from telemetry.storage.chunks import chunks_of
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
+from telemetry.storage.looking import UnreachableError, is_unreachable, look_into, unreachable
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
 from telemetry.storage.rows import apply_all_but
@@ -136,11 +137,14 @@ def check(db_path: Path) -> list[str]:
 
     Each run's row must be the one that its stored fold gives, each fold must have its row, and the
     roll-ups must count these rows.
+
+    Raises:
+        UnreachableError: It cannot be looked into now, which says nothing of its state.
     """
     if not db_path.exists():
         return [f"the database {db_path} does not exist"]
     try:
-        with contextlib.closing(connect_read_only(db_path)) as connection:
+        with contextlib.closing(look_into(db_path)) as connection:
             found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MAX_PROBLEMS})")]
             problems = [] if found == ["ok"] else [f"quick_check: {text}" for text in found]
             return (
@@ -148,7 +152,11 @@ def check(db_path: Path) -> list[str]:
                 or _first(text for _, text in check_folds(connection))
                 or _first(wrong_rollups(connection))
             )
+    except UnreachableError:
+        raise
     except (sqlite3.Error, RuntimeError) as error:
+        if is_unreachable(error, db_path):
+            raise unreachable(error, db_path) from error
         return [str(error)]
 
 

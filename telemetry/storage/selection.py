@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from telemetry.model.run import COLUMNS, Group, Status
+from telemetry.storage.looking import look_into
 from telemetry.storage.reader import RunFilter
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
     import sqlite3
@@ -155,6 +156,6 @@ def snapshot(db_path: Path) -> Iterator[Snapshot]:
     Raises:
         TransientSinkError, MalformedDatabaseError: It cannot be read.
     """
-    with translated(db_path), closing(connect_read_only(db_path)) as connection:
+    with translated(db_path), closing(look_into(db_path)) as connection:
         connection.execute("BEGIN")
         yield Snapshot(connection)

@@ -12,7 +12,8 @@ import attrs
 
 from telemetry.model.errors import TelemetryError
 from telemetry.storage.ddl import DATABASE_VERSION
-from telemetry.storage.sqlite import connect_read_only, user_version, wal_bytes
+from telemetry.storage.looking import look_into
+from telemetry.storage.sqlite import user_version, wal_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def stranger_at(db_path: Path) -> Optional[Stranger]:
     Nothing is returned of a file that does not exist or cannot be read.
     """
     try:
-        with contextlib.closing(connect_read_only(db_path)) as connection:
+        with contextlib.closing(look_into(db_path)) as connection:
             return stranger_of(connection, db_path)
     except (sqlite3.Error, TelemetryError):
         return None
