@@ -169,17 +169,19 @@ class Settler:
         unknown = {text for text in texts if type(text) is str}
         if unknown and not self._are_clean(unknown):
             self._settle_texts(bodies, unknown)
-        return self._encoded(bodies)
+        integers = [value for value in texts if type(value) is int]
+        if integers and (max(integers) > MAX_INTEGER or min(integers) < -MAX_INTEGER):
+            self._settle_jsons(bodies)
+        return [_encode(body)[1:-1] for body in bodies]
 
-    def _encoded(self, bodies: Sequence[Any]) -> list[bytes]:
-        try:
-            return [_encode(body)[1:-1] for body in bodies]
-        except OverflowError:  # an integer that only the careful encoder can write
-            for body in bodies:
-                for name, value in zip(_JSONS, _jsons_of(body)):
-                    if type(value) is dict:
-                        self._settle_json(body, name, value)
-            return [_encode(body)[1:-1] for body in bodies]
+    def _settle_jsons(self, bodies: Sequence[Any]) -> None:
+        """
+        Settle every JSON column: one has an integer that only the careful encoder can write.
+        """
+        for body in bodies:
+            for name, value in zip(_JSONS, _jsons_of(body)):
+                if type(value) is dict:
+                    self._settle_json(body, name, value)
 
     def fields(self, columns: Mapping[str, Column], values: Mapping[str, Any]) -> dict[str, Any]:
         """

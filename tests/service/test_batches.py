@@ -99,6 +99,25 @@ def test_what_no_json_has_spoils_one_run_only(api, new, bad):
         assert answer["errors"][0].startswith(f"{runs[1]['event_id']}: ")
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63) - 1, 2**64, 10**400])
+def test_an_integer_is_kept_in_one_form(api, new, number):
+    """
+    One that no database holds becomes a text, by whichever way it comes.
+    """
+    alone, together, edited, nested = (new() for _ in range(4))
+    metrics = {"metrics_json": {"a": number, "b": 1, "c": "text"}}
+    api.post(RUNS, json={**alone, **metrics})
+    api.post(f"{RUNS}/batch", json=[new(), {**together, **metrics}])
+    api.post(RUNS, json=edited)
+    api.patch(f"{RUNS}/{edited['event_id']}", json=metrics)
+    api.post(RUNS, json={**nested, "metrics_json": {"a": [number]}})
+
+    kept = number if abs(number) < 2**63 else str(number)
+    for run in (alone, together, edited):
+        assert stored(api, run["event_id"])["metrics_json"] == {"a": kept, "b": 1, "c": "text"}
+    assert stored(api, nested["event_id"])["metrics_json"] == {"a": [kept]}
+
+
 def test_what_is_no_run_is_named_by_its_place(api, run):
     """
     An item without a name is told from the others by its number.
