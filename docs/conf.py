@@ -28,7 +28,9 @@ html_title = f"Local Telemetry {release}"
 html_show_sourcelink = False
 
 
-def literal_blocks(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list) -> None:
+def literal_blocks(
+    _app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
     """
     Take what a module's docstring indents for a drawing: a literal block.
     """

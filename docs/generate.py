@@ -15,12 +15,15 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import attrs
 import click
+
+if TYPE_CHECKING:
+    from telemetry.model.run import Column
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "config" / "schema.sql"
@@ -28,7 +31,7 @@ OPENAPI = ROOT / "docs" / "reference" / "openapi.json"
 _PIECE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """
     Return a Markdown table.
     """
@@ -85,7 +88,7 @@ def fields() -> str:
     """
     from telemetry.model.run import COLUMNS, Group
 
-    def words(column: Any) -> str:
+    def words(column: Column) -> str:
         limits = []
         if column.unit:
             limits.append(f"In {column.unit}.")
@@ -173,7 +176,7 @@ def body_fields() -> str:
     """
     from telemetry.service.bodies import PATCHABLE, POSTED, REQUIRED
 
-    def rule(column: Any) -> str:
+    def rule(column: Column) -> str:
         if column.choices:
             return ", ".join(f"`{choice}`" for choice in column.choices)
         if column.max_length:
@@ -247,7 +250,7 @@ def commands() -> str:
 
     group = click.Context(cli, info_name="telemetry")
     shared = {name for name, _ in _options(group)}
-    pieces = []
+    pieces: list[str] = []
     with group.scope(cleanup=False):
         for name in cli.list_commands(group):
             command = cli.get_command(group, name)
