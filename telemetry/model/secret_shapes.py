@@ -52,8 +52,15 @@ class Shapes(NamedTuple):
     finders: Mapping[str, Finder]
 
 
-def _atoms(prefix: str) -> list[str]:
-    return re.findall(r"\[[^]]*\]|.", prefix)
+_split_atoms = re.compile(r"\[[^]]*\]|.").findall
+
+
+@cache
+def _atoms(prefix: str) -> tuple[str, ...]:
+    """
+    Return what stands for one character each.
+    """
+    return tuple(_split_atoms(prefix))
 
 
 def _token_anchors() -> list[tuple[str, str]]:
@@ -73,10 +80,9 @@ def _token_anchors() -> list[tuple[str, str]]:
         # The character that follows comes first: the engine drops a branch by it without entering.
         first, rest = _split_first(ahead)
         prefixes = [prefix for same_width in widths.values() for prefix in same_width]
+        atoms_of = [_atoms(prefix) for prefix in prefixes]
         before = "".join(
-            "["
-            + "".join(dict.fromkeys(_atoms(prefix)[place].strip("[]") for prefix in prefixes))
-            + "]"
+            f"[{''.join(dict.fromkeys(atoms[place].strip('[]') for atoms in atoms_of))}]"
             for place in (-3, -2)
         )
         looks = "|".join(
@@ -98,11 +104,12 @@ def _folded(prefix: str) -> str:
 _SIGNS = "".join(map(chr, range(33, 127)))
 
 
-def _members(atom: str) -> list[str]:
+@cache
+def _members(atom: str) -> tuple[str, ...]:
     """
     Return the characters that an atom stands for.
     """
-    return re.findall(atom, _SIGNS)
+    return (atom,) if len(atom) == 1 else tuple(re.findall(atom, _SIGNS))
 
 
 def _split_first(expression: str) -> tuple[str, str]:
