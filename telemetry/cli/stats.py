@@ -49,10 +49,12 @@ def _summary(session: Session, stats: dict[str, Any]) -> list[str]:
         look = look_of({"status": status})
         counted.append(screen.style(f"{screen.sign(look.sign)} {count:,} {look.word}", look.style))
     total = screen.style(several(stats["total_runs"], "run"), "title")
-    mean, p95 = duration(stats["mean_duration_ms"]), duration(stats["p95_duration_ms"])
     lines = [f"{total}, {stats['recent_24h']:,} of them in the last 24 hours"]
     if counted:
-        lines += ["  ".join(counted), f"took {mean} on average, 95% at most {p95}"]
+        lines.append("  ".join(counted))
+    if stats["mean_duration_ms"] is not None:
+        mean, p95 = duration(stats["mean_duration_ms"]), duration(stats["p95_duration_ms"])
+        lines.append(f"took {mean} on average, 95% at most {p95}")
     return lines
 
 

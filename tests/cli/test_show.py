@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from telemetry import TelemetryClient
+from telemetry.config import TelemetryConfig
+
 
 def test_show_tells_all_of_a_run(recorded):
     """
@@ -116,6 +119,20 @@ def test_events_lists_them_in_order(recorded):
     assert [e["payload"] for e in recorded.json("events", run_id)["events"]] == [{"n": 1}]
     assert recorded.json("events", run_id, "--type", "other")["events"] == []
     assert "row" in recorded.ask("events", run_id, "--limit", "1").stdout
+
+
+def test_stats_say_nothing_of_durations_that_nobody_knows(telemetry):
+    """
+    Where no run has ended there is no average, and no line about it.
+    """
+    client = TelemetryClient(TelemetryConfig.from_env({}, base_dir=telemetry.base))
+    client.start_run("importer", "nightly")
+    client.flush()
+    done = telemetry("stats")
+    client.close()
+
+    assert "1 running" in done.stdout
+    assert "on average" not in done.stdout
 
 
 def test_stats_counts_everything(recorded):
