@@ -162,10 +162,10 @@ def check_base(session: Session) -> None:
     End the command where the base directory that was asked for cannot be looked into.
     """
     base = session.config.base_dir
+    if base.exists() and not base.is_dir():
+        fail(f"base directory {base} must be a directory; name another", Exit.NOT_FOUND)
     if session.base_dir is None or base.is_dir():
         return
-    if base.exists():
-        fail(f"base directory {base} must be a directory; name another", Exit.NOT_FOUND)
     fail(
         f"base directory {base} must exist to be read;"
         " see telemetry config base_dir, or make it with telemetry init",

@@ -104,10 +104,11 @@ class Liveness:
             The run ids, in no order.
         """
         dead = []
-        for row in Reader(self._config.db_path).open_runs():
+        reader = Reader(self._config.db_path)
+        for row in reader.open_runs():
             death = self.death_of(row)
             if death is not None:
-                self._infer(row, death)
+                self._infer(row, death, _time(reader.last_sign(row)) or death.last_sign)
                 dead.append(str(row["run_id"]))
         return dead
 
@@ -144,12 +145,12 @@ class Liveness:
             last_sign,
         )
 
-    def _infer(self, row: Mapping[str, Any], death: Death) -> None:
-        begun = _time(row.get("start_time")) or death.last_sign
-        lived = max(death.last_sign - begun, timedelta(0))
+    def _infer(self, row: Mapping[str, Any], death: Death, last_sign: datetime) -> None:
+        begun = _time(row.get("start_time")) or last_sign
+        lived = max(last_sign - begun, timedelta(0))
         fields = {
             "status": Status.FAILED.value,
-            "end_time": death.last_sign.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "end_time": last_sign.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "duration_ms": int(lived / timedelta(milliseconds=1)),
             "error_summary": f"OwnerDied: {death.evidence}"[:500],
         }

@@ -21,6 +21,7 @@ from telemetry.model.values import cut, time_text
 from telemetry.model.words import span
 from telemetry.runtime.alive import LOCK_NAME, lock_offset
 from telemetry.runtime.locks import locked_by_another
+from telemetry.storage.reader import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ class Examiner:
         self._older_than = older_than
         self._host = platform.node()
         self._now = datetime.now(timezone.utc)
+        self._reader = Reader(config.db_path)
 
     def stale(self, rows: Iterable[Mapping[str, Any]]) -> list[StaleRun]:
         """
@@ -84,6 +86,9 @@ class Examiner:
         finding, words = self._owner(row)
         if finding is Finding.SILENT and silent < self._older_than:
             return None
+        if finding is Finding.DEAD:
+            last_sign = _moment(self._reader.last_sign(row)) or last_sign
+            silent = max(self._now - last_sign, timedelta(0))
         evidence = f"{words}; it was last heard of {span(silent.total_seconds())} ago"
         return StaleRun(row=row, finding=finding, evidence=evidence, last_sign=last_sign)
 

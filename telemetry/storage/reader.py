@@ -19,7 +19,7 @@ from telemetry.storage.looking import look_into
 from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 Row = dict[str, Any]
@@ -35,6 +35,11 @@ _OPEN_SQL = (
     "SELECT substr(k.id, 1, instr(k.id, '-') - 1) FROM run_records k"
     " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1"
     ") AS owner FROM agent_runs r WHERE status = 'running'"
+)
+_LAST_SIGN_SQL = (
+    "SELECT max(timestamp) AS last_sign FROM (SELECT timestamp FROM run_records"
+    " WHERE event_id = :event_id AND id > :owner || '-' AND id < :owner || '.'"
+    " UNION ALL SELECT timestamp FROM run_events WHERE event_id = :event_id)"
 )
 _UNPOSTED = "WHERE api_posted = 0 AND status <> 'running'"
 _UNPOSTED_SQL = (
@@ -210,6 +215,18 @@ class Reader:
         # Not sorted by SQLite, which would walk all runs in that order to find the few.
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
 
+    def last_sign(self, row: Mapping[str, Any]) -> Optional[str]:
+        """
+        Return when an open run was last heard of, by a record of its owner or by an event.
+
+        What others find out of it afterwards, such as its branch, is no sign of life.
+
+        Args:
+            row: As `open_runs` returns it.
+        """
+        found = self._one(_LAST_SIGN_SQL, {"event_id": row["event_id"], "owner": row["owner"]})
+        return found["last_sign"] if found else None
+
     def unposted(
         self, *, limit: int = DEFAULT_LIMIT, since: str = "", until: str = _NEVER, after: str = ""
     ) -> list[Row]:
@@ -257,7 +274,7 @@ class Reader:
             "p95_duration_ms": p95["duration_ms"] if p95 else None,
         }
 
-    def _one(self, sql: str, values: Sequence[Any] = ()) -> Optional[Row]:
+    def _one(self, sql: str, values: Any = ()) -> Optional[Row]:
         found = self._all(sql, values)
         return found[0] if found else None
 

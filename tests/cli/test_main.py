@@ -351,3 +351,15 @@ def test_a_number_that_will_not_do_is_refused_in_words(recorded, line, said):
 
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_base_directory_that_is_a_file_is_refused(telemetry):
+    """
+    A file in the place of the base directory is said, however that was chosen.
+    """
+    telemetry.base.write_text("not a directory", encoding="utf-8")
+    for words in (["runs"], ["stats"], ["tail"], ["--base-dir", str(telemetry.base), "runs"]):
+        done = telemetry.ask(*words)
+
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"base directory {telemetry.base} must be a directory" in done.stderr

@@ -95,6 +95,23 @@ def test_a_killed_process_is_found_dead_at_once(client, agent):
     assert client.reap() == []
 
 
+def test_what_others_add_is_no_sign_of_life(client, agent):
+    """
+    A dead run ended when its process was last heard of, not when another linked it to a commit.
+    """
+    process, run_id = agent()
+    process.kill()
+    process.wait()
+    gone = datetime.now(timezone.utc)
+    assert client.associate_commit(run_id, "a1b2c3d4", "ci")[0]
+    assert row(client, run_id)["git_commit_hash"] == "a1b2c3d4"
+
+    assert client.reap() == [run_id]
+
+    ended = datetime.fromisoformat(row(client, run_id)["end_time"].replace("Z", "+00:00"))
+    assert ended < gone
+
+
 def test_the_command_line_sees_the_death(client, agent, child_environ, tmp_path):
     """
     `telemetry runs` shows what became of it, though nobody has reaped.
