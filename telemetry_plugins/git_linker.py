@@ -82,7 +82,7 @@ class GitLinker:
 
     def __init__(self) -> None:
         self._looks: dict[str, Look] = {}
-        self._known: dict[Path, tuple[float, Fields]] = {}
+        self._known: dict[str, tuple[float, Fields]] = {}
 
     @hookimpl
     def telemetry_run_started(self, record: Record) -> Optional[Fields]:
@@ -96,7 +96,7 @@ class GitLinker:
             return None
         if self._look(said.work_dir, said.start_time).repository is None:
             return None
-        return self._place(Path(said.work_dir))
+        return self._place(said.work_dir)
 
     @hookimpl
     def telemetry_run_ended(self, record: Record) -> Optional[Fields]:
@@ -129,15 +129,15 @@ class GitLinker:
         look = self._looks[work_dir] = Look(repository, moved_at, at, monotonic)
         return look
 
-    def _place(self, directory: Path) -> Fields:
+    def _place(self, work_dir: str) -> Fields:
         now = time.monotonic()
-        known = self._known.get(directory)
+        known = self._known.get(work_dir)
         if known is not None and now - known[0] < BELIEVED_S:
             return known[1]
         if len(self._known) >= MAX_DIRECTORIES:
             self._known.clear()
-        fields = _place_of(directory)
-        self._known[directory] = (now, fields)
+        fields = _place_of(Path(work_dir))
+        self._known[work_dir] = (now, fields)
         return fields
 
 

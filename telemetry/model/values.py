@@ -100,6 +100,8 @@ def _accept_text(column: Column, value: object) -> Accepted:
 
 
 def _as_text(value: object) -> str:
+    if type(value) is str:
+        return value
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, os.PathLike):

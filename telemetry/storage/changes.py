@@ -73,7 +73,7 @@ class Changes:
         row = {} if fold.deleted else fold.row()
         if row and not before:
             values = list(row.values())
-            nulls = tuple(place for place, value in enumerate(values) if value is None)
+            nulls = (*[place for place, value in enumerate(values) if value is None],)
             self.add(event_id, Whole(values, nulls, fold.dump()))
             return
         self.tally.move(before, row)
