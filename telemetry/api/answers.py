@@ -79,6 +79,8 @@ class Answer:
             moment = parsedate_to_datetime(text)
         except (TypeError, ValueError):
             return None
+        if moment.tzinfo is None:  # HTTP's dates are UTC, also in the form that says no zone
+            moment = moment.replace(tzinfo=timezone.utc)
         return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from datetime import timezone
 from enum import Enum
 from typing import Optional
 
@@ -125,9 +126,11 @@ def _as_seconds(date: str) -> Optional[float]:
     from email.utils import parsedate_to_datetime
 
     try:
-        return parsedate_to_datetime(date).timestamp() if date else None
+        moment = parsedate_to_datetime(date)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+    # HTTP's dates are UTC, also in the form that says no zone.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 class Patience:
