@@ -32,6 +32,7 @@ from telemetry.storage.beginning import ALL, Beginning, begin_now
 from telemetry_plugins.http.answers import Answer, Request, Verdict
 from telemetry_plugins.http.finished import Finish, Runs, body_of, complete, is_postable
 from telemetry_plugins.http.haste import Stopwatch, expected_s
+from telemetry_plugins.http.line import Line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,11 +63,9 @@ class PostsSink:
     linger_s = 1.0
 
     def __init__(self, url: str, token: Secret, state_dir: Path, *, timeout_s: float) -> None:
-        self._url = url
-        self._token = token
+        self._line = Line(url, token, timeout_s=timeout_s)
         self._state_dir = state_dir
         self._timeout_s = timeout_s
-        self._wire: Optional[Wire] = None
         self._beginning: Beginning = ALL
         self._desk: Optional[Desk] = None
         self._attempts = Attempts(state_dir, self.name)
@@ -117,7 +116,7 @@ class PostsSink:
         if self._refused:
             reasons, self._refused = self._refused, {}
             raise PermanentSinkError(
-                f"{self._open().shown} must take each run ({next(iter(reasons.values()))})",
+                f"{self._line.wire().shown} must take each run ({next(iter(reasons.values()))})",
                 reasons=reasons,
             )
         for finish in finished:
@@ -129,25 +128,15 @@ class PostsSink:
         """
         Close the connection.
         """
-        if self._wire is not None:
-            self._wire.close()
+        self._line.close()
 
     def after_fork(self) -> None:
         """
         Leave the connection to the parent, and learn anew what became of each run.
         """
-        if self._wire is not None:
-            self._wire.after_fork()
+        self._line.after_fork()
         self._runs.forget()
         self._attempts.after_fork()
-
-    def _open(self) -> Wire:
-        if self._wire is None:
-            # Here and not at the top: what has nothing to post imports no HTTP library.
-            from telemetry_plugins.http.wire import Wire
-
-            self._wire = Wire(self._url, self._token, timeout_s=self._timeout_s)
-        return self._wire
 
     def _deliver(self, finish: Finish) -> None:
         """
@@ -174,7 +163,7 @@ class PostsSink:
 
     def _post(self, attempt: Attempt, finish: Finish, row: dict[str, Any]) -> None:
         self._check_time()
-        wire = self._open()
+        wire = self._line.wire()
         key = f"{attempt.event_id}.{row['status']}" if attempt.posted_at else attempt.event_id
         attempt = msgspec.structs.replace(attempt, count=attempt.count + 1, took_ms=0)
         self._attempts.put(attempt)

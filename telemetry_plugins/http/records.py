@@ -21,6 +21,7 @@ from telemetry.model.records import DECODE_ERRORS, RecordType
 from telemetry.runtime.notices import notice
 from telemetry.storage.baseid import HEADER, base_id
 from telemetry_plugins.http.answers import Answer, Request, Verdict
+from telemetry_plugins.http.line import Line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,11 +95,8 @@ class RecordsSink:
     linger_s = 1.0
 
     def __init__(self, url: str, token: Secret, state_dir: Path, *, timeout_s: float) -> None:
-        self._url = url
-        self._token = token
+        self._line = Line(url, token, timeout_s=timeout_s)
         self._state_dir = state_dir
-        self._timeout_s = timeout_s
-        self._wire: Optional[Wire] = None
         self._looked_at = 0.0
         self._look_connection = 0
         self._is_own_base = False
@@ -120,7 +118,7 @@ class RecordsSink:
         waiting = [record for record in batch if record.record_type != _UNDO]
         if self._settled:
             waiting = [record for record in waiting if record.id not in self._settled]
-        wire = self._open()
+        wire = self._line.wire()
         if waiting and not self._is_shared(wire):
             pieces = parts(waiting)
             self._is_split = len(pieces) > 1
@@ -139,23 +137,13 @@ class RecordsSink:
         """
         Close the connection.
         """
-        if self._wire is not None:
-            self._wire.close()
+        self._line.close()
 
     def after_fork(self) -> None:
         """
         Leave the connection to the parent.
         """
-        if self._wire is not None:
-            self._wire.after_fork()
-
-    def _open(self) -> Wire:
-        if self._wire is None:
-            # Here and not at the top: what has nothing to ship imports no HTTP library.
-            from telemetry_plugins.http.wire import Wire
-
-            self._wire = Wire(self._url, self._token, timeout_s=self._timeout_s)
-        return self._wire
+        self._line.after_fork()
 
     def _is_shared(self, wire: Wire) -> bool:
         """
