@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Optional
 from telemetry.health.results import Check, Outcome, Result, graded
 from telemetry.health.times import moment
 from telemetry.model.errors import TelemetryError
+from telemetry.model.records import deliverable
 from telemetry.model.words import in_bytes, several, span
 from telemetry.runtime.cursors import FileCursors
 from telemetry.runtime.deadletters import count_dead_letters, dead_letters_path
-from telemetry.runtime.position import deliverable
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 
 if TYPE_CHECKING:

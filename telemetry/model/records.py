@@ -9,9 +9,12 @@ a million dictionaries.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FORMAT_VERSION = 1
 
@@ -46,6 +49,7 @@ class Change(str, Enum):
 #: What a reader may do without: all records of a type, or a run's records of a change.
 LineKind = Union[RecordType, Change]
 
+_SEGMENT = RecordType.SEGMENT.value
 #: Digits of the largest number that 64 bits hold; a longer one is none of ours.
 _MAX_DIGITS = 19
 RAW_NULL = msgspec.Raw(b"null")
@@ -126,6 +130,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Return the event's payload as plain data; None where it has none.
         """
         return plain_value(self.payload)
+
+
+def deliverable(records: Sequence[Record]) -> Sequence[Record]:
+    """
+    Return the records that sinks are handed: all but the headers of segments.
+    """
+    if _SEGMENT in [record.record_type for record in records]:
+        return [record for record in records if record.record_type != _SEGMENT]
+    return records
 
 
 def plain_value(raw: msgspec.Raw) -> Any:

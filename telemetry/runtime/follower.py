@@ -17,6 +17,7 @@ from telemetry.model.errors import (
     PausedSinkError,
     TransientSinkError,
 )
+from telemetry.model.records import deliverable
 from telemetry.runtime.boundary import Boundary
 from telemetry.runtime.cursors import NOWHERE, CursorStore, FileCursors, KeptCursors
 from telemetry.runtime.deadletters import DeadLetters, describe
@@ -24,7 +25,7 @@ from telemetry.runtime.delivery import Delivery
 from telemetry.runtime.leadership import Leadership
 from telemetry.runtime.natives import is_main_thread
 from telemetry.runtime.pacing import LINGER_S, QUIET_S, Outage, Pace
-from telemetry.runtime.position import Position, deliverable
+from telemetry.runtime.position import Position
 from telemetry.runtime.requests import Requests
 from telemetry.runtime.surroundings import FollowerStats, ForkedError, State, Surroundings
 from telemetry.sinks import CursorKeeper

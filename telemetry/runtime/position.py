@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 import attrs
 
-from telemetry.model.records import RecordType
+from telemetry.model.records import deliverable
 from telemetry.sinks import Chunk, Cursor
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 #: Read beyond a batch, to tell bad records from a broken sink.
 PEEK_BYTES = 4 << 10
-_SEGMENT = RecordType.SEGMENT.value
 
 
 class Position:
@@ -128,12 +127,3 @@ class Position:
         if self._cursors is None:
             self._cursors = dict(self._store.load())
         return self._cursors
-
-
-def deliverable(records: Sequence[Record]) -> Sequence[Record]:
-    """
-    Return the records that sinks are handed: all but the headers of segments.
-    """
-    if _SEGMENT in [record.record_type for record in records]:
-        return [record for record in records if record.record_type != _SEGMENT]
-    return records

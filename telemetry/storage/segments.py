@@ -25,7 +25,7 @@ from telemetry.model.codec import (
     lines_without,
 )
 from telemetry.model.errors import CodecError
-from telemetry.model.records import FORMAT_VERSION, Record, RecordType
+from telemetry.model.records import FORMAT_VERSION, RecordType, deliverable
 from telemetry.sinks import Chunk, Cursor, Segment
 from telemetry.storage.appendfile import Identity, identity_of, open_to_read, read_at
 from telemetry.storage.foreign import without_foreign
@@ -43,7 +43,6 @@ FINGERPRINT_BYTES = 256
 _SMALLEST_LONGEST_LINE = 8 << 20
 _HEADER_BYTES = 4096
 _NAME = re.compile(r"events_(\d{8})[^/\\]*\.ndjson(?:\.gz)?")
-_HEADER_KEY = b'"record_type":"segment"'
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 #: Compressed files whose place is remembered: each is read to its end before the next.
 _PACKED_AT_HAND = 4
@@ -383,9 +382,7 @@ def _chunk(
     segment_id: str, start: int, before: bytes, data: bytes, *, without: Collection[LineKind]
 ) -> Chunk:
     decoded = decode_lines(lines_without(data, without) if without else data)
-    records: Sequence[Record] = decoded.records
-    if _HEADER_KEY in data:
-        records = [r for r in records if r.record_type != RecordType.SEGMENT]
+    records = deliverable(decoded.records)
     foreign_count = 0
     if decoded.damaged_count:
         foreign_count, decoded = without_foreign(data, decoded)
