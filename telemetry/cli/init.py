@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -104,9 +105,18 @@ def _make_database(config: TelemetryConfig) -> None:
     """
     Make the database with its tables, or bring those of an older version up to date.
     """
+    from telemetry.cli.freshness import refuse_strangers
     from telemetry.cli.offline import offline
     from telemetry.client import TelemetryClient
 
+    refuse_strangers(config)
+    for directory in (config.ndjson_dir, config.db_path.parent):
+        if not os.access(directory, os.W_OK | os.X_OK):
+            fail(
+                f"directory {directory} must be writable to record into; change its rights, or set"
+                " TELEMETRY_BASE_DIR or --base-dir to another place",
+                Exit.UNAVAILABLE,
+            )
     TelemetryClient(offline(config)).catch_up()
 
 

@@ -47,6 +47,8 @@ def offline_client(session: Session, purpose: str) -> TelemetryClient:
             " see telemetry config base_dir, or make it with telemetry init",
             Exit.NOT_FOUND,
         )
+    from telemetry.cli.freshness import refuse_strangers
     from telemetry.client import TelemetryClient
 
+    refuse_strangers(config)
     return TelemetryClient(offline(config))

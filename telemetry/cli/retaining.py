@@ -152,9 +152,11 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
 
 
 def _catch_up(session: Session) -> bool:
+    from telemetry.cli.freshness import refuse_strangers
     from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline
     from telemetry.client import TelemetryClient
 
+    refuse_strangers(session.config)
     if not session.config.ndjson_dir.is_dir():
         return True
     client = TelemetryClient(offline(session.config))

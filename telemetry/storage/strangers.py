@@ -33,6 +33,8 @@ class Stranger:
     #: Goes on after "it must be this library's (got …)".
     what: str
     way_out: str
+    #: Whether a newer release of this library made it, so that its runs can still be read.
+    is_newer: bool = False
 
     def refusal(self, db_path: Path) -> str:
         """
@@ -53,6 +55,7 @@ def stranger_of(connection: sqlite3.Connection, db_path: Path) -> Optional[Stran
         return Stranger(
             f"version {version}, and this release knows {DATABASE_VERSION}",
             "install the newer release that made it",
+            is_newer=True,
         )
     tables = {name for (name,) in connection.execute(_NAMES)}
     # Damage may set the version to 0; it does not take our tables' names away, too.

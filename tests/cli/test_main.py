@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -363,3 +365,52 @@ def test_a_base_directory_that_is_a_file_is_refused(telemetry):
 
         assert (done.returncode, done.stdout) == (3, "")
         assert f"base directory {telemetry.base} must be a directory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["init"],
+        ["runs"],
+        ["show", "@last"],
+        ["stats"],
+        ["query", "SELECT 1"],
+        ["export", "csv"],
+        ["stale"],
+        ["backup", "create"],
+        ["retention", "--keep-runs", "1"],
+    ],
+)
+def test_the_database_of_another_application_is_refused(telemetry, line):
+    """
+    No command takes another program's database for an empty or a damaged one of ours.
+    """
+    path = telemetry.base / "db" / "telemetry.sqlite"
+    (telemetry.base / "raw").mkdir(parents=True)
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    before = path.read_bytes()
+
+    done = telemetry.ask(*line)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "must be this library's (got one of another application); move it away" in done.stderr
+    assert path.read_bytes() == before
+
+
+@posix_only
+def test_a_directory_that_cannot_be_written_is_not_ready(telemetry, monkeypatch):
+    """
+    `init` does not call ready what nothing can be recorded into.
+    """
+    assert telemetry.ask("init").returncode == 0
+    really = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: Path(path).name != "raw" and really(path, mode)
+    )
+
+    done = telemetry.ask("init")
+
+    assert done.returncode == 4
+    assert "raw must be writable to record into" in done.stderr
