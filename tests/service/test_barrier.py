@@ -1,15 +1,21 @@
 """
-Reads and writes while the database takes nothing.
+Reads, writes and readiness while the database, the journal or the readers take nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 
 import httpx
 
+from telemetry.config import TelemetryConfig
 from telemetry.model.codec import decode_lines
+from telemetry.service.app import create_app
+from telemetry.service.routes.health import readyz
+from telemetry.service.state import READER_COUNT
 
 RUNS = "/api/v1/runs"
 #: More than a failing database is waited for, less than one that is only behind.
@@ -63,3 +69,27 @@ def test_a_service_whose_journal_was_away_is_ready_again_by_itself(own_server, n
     assert "send all of it again" in batch.json()["detail"]
     assert len(stored) == lines.count(b'"change":"recorded"')
     assert not decode_lines(lines).damaged_count
+
+
+def test_slow_questions_do_not_make_it_look_unready(tmp_path):
+    """
+    While every reader is at work, whether records are taken is told all the same.
+    """
+    service = create_app(TelemetryConfig.from_env({}, base_dir=tmp_path / "base")).state.service
+    release = threading.Event()
+
+    async def ask_while_all_are_busy():
+        service.start()
+        busy = [asyncio.ensure_future(service.ask(release.wait)) for _ in range(READER_COUNT)]
+        try:
+            return await asyncio.wait_for(readyz(service, None), PATIENCE_S)
+        finally:
+            release.set()
+            await asyncio.gather(*busy)
+
+    try:
+        answer = asyncio.run(ask_while_all_are_busy())
+    finally:
+        service.close(10)
+
+    assert answer.status == 200

@@ -4,6 +4,7 @@ Whether the service is well, for people, balancers and scrapers.
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ async def readyz(service: Service, request: Request) -> Answer:
     if service.writer.is_failing:
         # No balancer sends anything to record before it hears that all is well again.
         service.barrier.wrote(service.writer.try_again(), ())
-    lag = await service.ask(_lag, service)
+    # Not by the threads that answer questions: slow ones would make it look unready.
+    lag = await asyncio.to_thread(_lag, service)
     states = {one.sink: one.state for one in service.runtime.followers.stats().followers}
     is_followed = lag is not None and states.get(DATABASE_SINK) not in _STUCK
     checks: dict[str, Any] = {
