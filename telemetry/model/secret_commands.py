@@ -21,7 +21,10 @@ _LOGINS = frozenset(["docker", "podman", "nerdctl", "buildah", "skopeo", "helm",
 #: How far back from a flag its program is looked for.
 _LOOK_BACK_CHARS = 160
 
-_USER = re.compile(r"(?![0-9]+:[0-9]*\Z)[^:\s]+:.+", re.DOTALL)
+#: Neither two ports nor what was scrubbed before.
+_USER = re.compile(
+    rf"(?![0-9]+:[0-9]*\Z|{re.escape(MARKER_START)}[^\s\]]+\]\Z)[^:\s]+:.+", re.DOTALL
+)
 _LONG_FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]+\Z")
 _FLAG = re.compile(r"-([A-Za-z][A-Za-z0-9_.-]{0,64})")
 #: Between a flag and its value: blanks, or what a printed list has there.

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 import msgspec
 import pytest
 from examples import share_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from secret_corpus import NAMES, all_secrets, contexts, tokens
 
@@ -150,6 +150,7 @@ def test_any_value_is_strict_json_within_its_bounds(value):
 
 @some
 @given(values)
+@example(["--user", "AKIA0000000000000000"])
 def test_cleaning_what_is_clean_changes_nothing(value):
     """
     The plain form of a plain form is itself.
