@@ -8,23 +8,18 @@ scrubbed once is left alone by a second pass. Cost is linear in the length of th
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from telemetry.model.secret_finds import MARKER_START
 from telemetry.model.secret_keys import names_a_secret, normalise
-from telemetry.model.secret_looks import (
-    FixedLook,
-    Look,
-    load_assigned_shapes,
-    load_neighbours,
-    load_shapes,
-)
+from telemetry.model.secret_looks import FixedLook, Loader, Look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from telemetry.model.custom_patterns import CustomPattern
-    from telemetry.model.secret_shapes import Shapes
+    from telemetry.model.secret_anchors import Search
 
 #: What stands in place of a value whose key names a secret.
 KEY_MARKER = f"{MARKER_START}key]"
@@ -49,6 +44,7 @@ MAX_KEY_CHARS = 1024
 NAME_KEYS = ("name", "key", "Name", "Key", "NAME", "KEY")
 VALUE_KEYS = frozenset(["value", "Value", "VALUE"])
 
+_NO_LOCK = nullcontext()
 _NOTHING = FixedLook("(?!)")
 _EVERYTHING = FixedLook("")
 
@@ -64,6 +60,7 @@ class Scrubber:
         patterns: More shapes, as regular expressions of bounded cost.
         allow: What is no secret after all: names, or secrets word for word.
         enabled: False leaves everything as it is.
+        held: Held while something is imported, which happens at the first text that needs it.
 
     Raises:
         SettingsError: A pattern cannot be used.
@@ -76,6 +73,7 @@ class Scrubber:
         allow: Collection[str] = (),
         *,
         enabled: bool = True,
+        held: AbstractContextManager[object] = _NO_LOCK,
     ) -> None:
         self.enabled = enabled
         self._verdicts: dict[str, bool] = {}
@@ -86,8 +84,9 @@ class Scrubber:
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
         self._allowed = frozenset(allow)
         self._patterns = _compiled(patterns) if enabled else ()
-        self._look = Look(load_shapes)
-        self._look_assigned = Look(lambda: load_assigned_shapes(self._keys))
+        self._loader = loader = Loader(held)
+        self._look = Look(loader.anchors)
+        self._look_assigned = Look(lambda: loader.assigned_anchors(self._keys))
         #: Cheap first looks at a text without and with `=` or `:`; where they find nothing,
         #: `scrub_text` would not change it.
         self.look: Union[Look, FixedLook] = self._look
@@ -149,23 +148,23 @@ class Scrubber:
         if self.enabled:
             look = self._look_assigned if "=" in text or ":" in text else self._look
             if look.search(text) is not None:
-                text = self._settle(text, look.shapes)
+                text = self._settle(text, look.search)
         for pattern in self._patterns:
             text = pattern.scrub(text)
         return text
 
-    def _settle(self, text: str, shapes: Shapes) -> str:
+    def _settle(self, text: str, search: Search) -> str:
         """
         Scrub until nothing changes: what is taken out may bring a name and a value together.
         """
         for _ in range(MAX_PASSES if len(text) <= MAX_SETTLED_CHARS else 1):
-            before, text = text, self._scrub_shapes(text, shapes)
+            before, text = text, self._scrub_shapes(text, search)
             if text == before:
                 break
         return text
 
-    def _scrub_shapes(self, text: str, shapes: Shapes) -> str:
-        search, finders = shapes
+    def _scrub_shapes(self, text: str, search: Search) -> str:
+        finders = self._loader.finders(self._keys)
         parts: list[str] = []
         done = position = effort = 0
         while effort < MAX_EFFORT:
@@ -200,7 +199,7 @@ class Scrubber:
         """
         if not self.enabled:
             return _hides_nothing
-        neighbours = load_neighbours()
+        neighbours = self._loader.neighbours()
         return neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
 
 

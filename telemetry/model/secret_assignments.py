@@ -7,58 +7,10 @@ A keyword of a secret's name is the anchor. The whole name around it is judged l
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from telemetry.model.secret_finds import MARKER_START, Found, Judge, looks_random
 from telemetry.model.secret_markup import find_value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-#: Keyword of a secret's name, cut at its anchor: (before, from the anchor on).
-KEYWORDS = (
-    ("to", "ken"), ("", "key"), ("coo", "kie"), ("pas", "s"), ("c", "srf"), ("x", "srf"),
-    ("ses", "sion"), ("ses", "sid"), ("p", "wd"), ("j", "wt"), ("se", "cret"), ("", "credential"),
-    ("a", "uth"), ("ot", "p"), ("si", "g"), ("p", "w"), ("ps", "wd"), ("kenn", "wort"), ("", "pat"),
-)  # fmt: skip
-#: What may stand behind a keyword: an ending of it, but no other word.
-_ENDING = "(?:s|n|[Ww]or[DdTt]s?|[Ww]d|WOR?[DT]S?|phrase|code|orization|nature|id)?(?![a-z])"
-
-
-def _any_case(letters: str) -> str:
-    """
-    Return an expression for the letters in either case.
-    """
-    return "".join(
-        f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in letters
-    )
-
-
-def keyword_anchors(keywords: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """
-    Return the anchors of keywords in names: a first character and the expression after it.
-
-    Args:
-        keywords: As in `KEYWORDS`.
-    """
-    groups: dict[str, list[str]] = {}
-    for before, rest in keywords:
-        look = f"(?<={_any_case(before)}.)" if before else ""
-        for case in dict.fromkeys((rest[0], rest[0].upper())):
-            groups.setdefault(case, []).append(look + _any_case(rest[1:]))
-    return [(case, f"(?:{'|'.join(rests)}){_ENDING}") for case, rests in groups.items()]
-
-
-def name_anchors(names: Iterable[str]) -> list[tuple[str, str]]:
-    """
-    Return the anchors of whole names, however their words are separated.
-    """
-    return [
-        (case, "".join(f"[_.-]?{_any_case(letter)}" for letter in name[1:]))
-        for name in names
-        for case in dict.fromkeys((name[0], name[0].upper()))
-    ]
-
 
 _NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")
 _SIGN = re.compile(

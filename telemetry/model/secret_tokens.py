@@ -4,7 +4,28 @@ Tokens that are known by their prefix, and whose they are.
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from itertools import groupby
 from typing import NamedTuple
+
+_split_atoms = re.compile(r"\[[^]]*\]|.").findall
+
+
+@cache
+def atoms_of(prefix: str) -> tuple[str, ...]:
+    """
+    Return the parts of a prefix that stand for one character each.
+    """
+    return tuple(_split_atoms(prefix))
+
+
+def folded(prefix: str) -> str:
+    """
+    Return a prefix with its repeated atoms counted: most of the time to compile it goes into them.
+    """
+    runs = [(atom, len(list(run))) for atom, run in groupby(atoms_of(prefix))]
+    return "".join(atom if count == 1 else f"{atom}{{{count}}}" for atom, count in runs)
 
 
 class Token(NamedTuple):

@@ -9,6 +9,7 @@ called in the order of registration, inside ``fork``, so they only assign.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Callable, Optional
 
@@ -16,6 +17,17 @@ from telemetry.runtime import notices
 
 Method = Callable[[], None]
 _Reference = Callable[[], Optional[Method]]
+
+#: Held while a module is imported late. A fork waits for that: the child could never end what
+#: another thread of its parent has begun, and would wait for it for ever.
+late_imports = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=late_imports.acquire,
+        after_in_parent=late_imports.release,
+        after_in_child=late_imports.release,
+    )
 
 _methods: list[_Reference] = []
 _is_hooked = False
