@@ -16,7 +16,6 @@ from telemetry.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
     from telemetry.cli.session import Session
-    from telemetry.config import TelemetryConfig
 
 CATCH_UP_TIMEOUT_S = 10.0
 #: Where more runs are open, each is looked at by the longer way.
@@ -38,6 +37,8 @@ def bring_up_to_date(session: Session) -> None:
 
     What cannot be done is a warning: what the database has is shown then.
     """
+    from telemetry.cli.strangers import refuse_strangers
+
     config = session.config
     if not config.ndjson_dir.is_dir():
         check_base(session)
@@ -158,17 +159,6 @@ def _has_lines(path: str, offset: int, size: int) -> bool:
     with open(path, "rb") as file:  # noqa: PTH123 (pathlib is not needed here)
         file.seek(offset)
         return any(b"\n" in piece for piece in iter(lambda: file.read(_PIECE_BYTES), b""))
-
-
-def refuse_strangers(config: TelemetryConfig) -> None:
-    """
-    End the command with 4 where another program's database is in the place of ours.
-    """
-    from telemetry.storage.strangers import stranger_at
-
-    stranger = stranger_at(config.db_path)
-    if stranger is not None and not stranger.is_newer:
-        fail(stranger.refusal(config.db_path), Exit.UNAVAILABLE)
 
 
 def check_base(session: Session) -> None:

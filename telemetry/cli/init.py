@@ -105,8 +105,8 @@ def _make_database(config: TelemetryConfig) -> None:
     """
     Make the database with its tables, or bring those of an older version up to date.
     """
-    from telemetry.cli.freshness import refuse_strangers
     from telemetry.cli.offline import offline
+    from telemetry.cli.strangers import refuse_strangers
     from telemetry.client import TelemetryClient
 
     refuse_strangers(config)

@@ -47,7 +47,7 @@ def offline_client(session: Session, purpose: str) -> TelemetryClient:
             " see telemetry config base_dir, or make it with telemetry init",
             Exit.NOT_FOUND,
         )
-    from telemetry.cli.freshness import refuse_strangers
+    from telemetry.cli.strangers import refuse_strangers
     from telemetry.client import TelemetryClient
 
     refuse_strangers(config)

@@ -152,8 +152,8 @@ def carry_out(session: Session, policy: Policy, plan: Plan, wait_s: float) -> Do
 
 
 def _catch_up(session: Session) -> bool:
-    from telemetry.cli.freshness import refuse_strangers
     from telemetry.cli.offline import CATCH_UP_TIMEOUT_S, offline
+    from telemetry.cli.strangers import refuse_strangers
     from telemetry.client import TelemetryClient
 
     refuse_strangers(session.config)

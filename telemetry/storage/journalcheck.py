@@ -13,6 +13,7 @@ import attrs
 from telemetry.model.codec import MARKER, decode_line
 from telemetry.model.errors import CodecError
 from telemetry.model.records import RecordType
+from telemetry.model.words import several
 from telemetry.storage.appendfile import open_to_read, read_at
 from telemetry.storage.chunks import chunks_of
 from telemetry.storage.findings import MAX_NAMED, Finding, Level
@@ -75,7 +76,7 @@ def check_journal(
         except OSError as error:
             findings.append(_unreadable(segment, error))
     if foreign_count:
-        text = f"{foreign_count} lines were written by another program"
+        text = f"the journal has {several(foreign_count, 'line')} of another program"
         findings.append(Finding("journal", Level.NOTE, text, "telemetry import takes them over"))
     findings += writers.gaps(is_retired=retired)
     counts = JournalCounts(
@@ -116,7 +117,8 @@ def _damage(journal: Journal, segment: Segment, chunk: Chunk) -> Iterator[Findin
         is_cut = line.startswith(MARKER) and not line.endswith(_CLOSING)
         kind = "is cut short, as a killed process leaves it" if is_cut else "is damaged"
         level = Level.ATTENTION if is_cut else Level.DAMAGE
-        text = f"{segment.path.name}: the line of {len(line)} bytes at offset {offset} {kind}"
+        size = several(len(line), "byte")
+        text = f"{segment.path.name}: the line of {size} at offset {offset} {kind}"
         yield Finding("journal", level, text, "" if is_cut else _PASSED_OVER)
         if named >= min(MAX_NAMED, chunk.damaged_count):
             break
@@ -246,6 +248,7 @@ def _lost(writer: str, missing: list[tuple[int, int]]) -> Finding:
     return Finding(
         "sequence",
         Level.ATTENTION,
-        f"{count} records of writer {writer} are missing (numbers {shown}{more}):"
+        f"{several(count, 'record')} of writer {writer} {'is' if count == 1 else 'are'} missing"
+        f" (numbers {shown}{more}):"
         " the disk refused them, a power cut or a damaged line took them, or a file was removed",
     )

@@ -200,7 +200,7 @@ def test_lines_of_the_original_are_no_damage(copied):
     code, found = _found(copied)
 
     assert code == 0
-    assert [text for _, _, text in found] == ["3 lines were written by another program"]
+    assert [text for _, _, text in found] == ["the journal has 3 lines of another program"]
 
 
 def test_a_damaged_archive_is_damage(copied):

@@ -380,7 +380,7 @@ def test_a_gap_of_dropped_days_is_no_loss(telemetry):
     newest.write_bytes(b"".join(lines[:2] + lines[3:]))
     lost = telemetry.ask("check")
     assert lost.returncode == 1
-    assert f"1 records of writer {7:016x} are missing (numbers 11)" in lost.stdout
+    assert f"1 record of writer {7:016x} is missing (numbers 11)" in lost.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX's")
