@@ -327,7 +327,7 @@ def _unauthorized(detail: str) -> Problem:
     error = FieldError(
         loc=("header", "Authorization"),
         rule="must hold a token that is taken now",
-        value="what was sent is not repeated",
+        value="…",
         way_out="`telemetry token create` makes one",
     )
     return Problem(

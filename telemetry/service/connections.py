@@ -219,7 +219,7 @@ def _problem(slug: str, status: int, title: str, rule: str) -> Problem:
     error = FieldError(
         loc=("request", "head"),
         rule=rule,
-        value="what was sent",
+        value="…",
         way_out="send URL and headers as HTTP/1.1 has them, all at once",
     )
     return Problem(slug, status, title, errors=[error])
