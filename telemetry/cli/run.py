@@ -17,6 +17,7 @@ from telemetry.cli.children.tails import last_part
 from telemetry.cli.session import current, shares_options
 from telemetry.cli.text import visible
 from telemetry.cli.times import duration
+from telemetry.runtime.handing import handed_down
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,7 +151,8 @@ def _record(run: RunContext, child: Child, cmd: tuple[str, ...]) -> Ending:
     """
     Run a command to its end and record what came of it.
     """
-    ending = _run(child, cmd, run.environ())
+    env = {name: handed_down(text) for name, text in run.environ({}).items()}
+    ending = _run(child, cmd, {**os.environ, **env})
     outputs = {"stdout": child.stdout.text(), "stderr": child.stderr.text()}
     if any(outputs.values()):
         sizes = {

@@ -25,6 +25,7 @@ from telemetry.runtime.durable import appending
 from telemetry.runtime.emit import Emitter, identity
 from telemetry.runtime.followers import Followers
 from telemetry.runtime.forks import late_imports, on_fork_in_child
+from telemetry.runtime.handing import taken_over
 from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
 from telemetry.runtime.notices import notice, set_level
@@ -284,7 +285,7 @@ def _parent_of(environ: Mapping[str, str]) -> tuple[str, str]:
     """
     Return the run id and the trace that a parent process handed down; empty for none.
     """
-    parent = environ.get("TELEMETRY_PARENT_RUN_ID", "")
+    parent = taken_over(environ.get("TELEMETRY_PARENT_RUN_ID", ""))
     if ids.run_id_problem(parent):
         parent = ""
     found = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", "").strip().lower())

@@ -344,3 +344,18 @@ def test_an_ending_is_a_status(ending, status):
     What a person stopped is cancelled; what ended well in spite of it is a success.
     """
     assert ending.status is status
+
+
+@posix_only
+def test_a_name_that_the_locale_lacks_is_no_hindrance(telemetry):
+    """
+    Where the locale knows ASCII alone, a command runs all the same, and what it records is nested.
+    """
+    inner = "from telemetry import TelemetryClient as T; T().start_run('inner', 'job', run_id='in')"
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    done = telemetry("run", "--agent", "gr\u00f6\u00dfe", *_python(inner), env=poor)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = {run["job_type"]: run for run in telemetry.json("runs")["runs"]}
+    assert runs["job"]["parent_run_id"] == runs["command"]["run_id"]
