@@ -22,13 +22,6 @@ _Reference = Callable[[], Optional[Method]]
 #: another thread of its parent has begun, and would wait for it for ever.
 late_imports = threading.RLock()
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=late_imports.acquire,
-        after_in_parent=late_imports.release,
-        after_in_child=late_imports.release,
-    )
-
 _methods: list[_Reference] = []
 _is_hooked = False
 
@@ -46,7 +39,11 @@ def on_fork_in_child(method: Method) -> None:
     if not _is_hooked:
         _is_hooked = True
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_in_child)
+            os.register_at_fork(
+                before=late_imports.acquire,
+                after_in_parent=late_imports.release,
+                after_in_child=_after_in_child,
+            )
 
 
 def _reference(method: Method) -> _Reference:
@@ -56,6 +53,7 @@ def _reference(method: Method) -> _Reference:
 
 
 def _after_in_child() -> None:
+    late_imports.release()
     notices.after_fork()
     for reference in tuple(_methods):
         method = reference()

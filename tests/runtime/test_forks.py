@@ -16,7 +16,7 @@ TIMEOUT_S = 60
 FORKED = """
 import importlib.abc, os, signal, sys, threading
 from telemetry.model.scrub import Scrubber
-from telemetry.runtime.forks import late_imports
+from telemetry.runtime.forks import late_imports, on_fork_in_child
 
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -27,6 +27,7 @@ class Slow(importlib.abc.MetaPathFinder):
 begun = threading.Event()
 sys.meta_path.insert(0, Slow())
 scrubber = Scrubber(held=late_imports)
+on_fork_in_child(lambda: None)  # as each runtime does
 first = threading.Thread(target=scrubber.scrub_text, args=["token=abcd"])
 first.start()
 begun.wait()
