@@ -4,7 +4,6 @@ Where to record when the chosen base directory cannot be written.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from telemetry.runtime.notices import notice
-from telemetry.storage.appendfile import DIRECTORY_MODE
+from telemetry.storage.appendfile import make_private_directory
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
@@ -66,13 +65,11 @@ def make_private(directory: Path) -> None:
     Raises:
         OSError: It cannot be made, or is no directory.
     """
-    missing = [directory, *directory.parents]
-    missing = missing[: next(i for i, place in enumerate(missing) if place.exists())]
-    for place in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            place.mkdir(mode=DIRECTORY_MODE)
-    if not directory.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "a file is in its place", str(directory))
+    try:
+        make_private_directory(directory)
+    except FileExistsError:
+        reason = "a file is in its place"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(directory)) from None
 
 
 def _others() -> Iterator[Path]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
+#: How often a directory is tried to be made, while others remove what lies above it.
+_TRIES = 3
 
 _COMMON_FLAGS = (
     getattr(os, "O_CLOEXEC", 0)
@@ -67,20 +69,24 @@ def make_private_directory(directory: Path) -> list[Path]:
     Raises:
         OSError: A part of the path is a file, or cannot be made.
     """
-    try:
-        directory.mkdir(mode=DIRECTORY_MODE)
-    except FileNotFoundError:
-        if directory.parent == directory:
+    changed: list[Path] = []
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            directory.mkdir(mode=DIRECTORY_MODE)
+        except FileNotFoundError:
+            # What was just made above it may have been removed; /proc and its like take nothing.
+            if not tries_left or directory.parent == directory:
+                raise
+            changed += make_private_directory(directory.parent)
+        except FileExistsError:
+            if directory.is_dir():
+                return changed
             raise
-        changed = make_private_directory(directory.parent)
-        return changed + make_private_directory(directory)
-    except FileExistsError:
-        if directory.is_dir():
-            return []
-        raise
+        else:
+            break
     if stat.S_IMODE(directory.stat().st_mode) != DIRECTORY_MODE:
         directory.chmod(DIRECTORY_MODE)
-    return [directory.parent]
+    return [*changed, directory.parent]
 
 
 def create_exclusively(path: Path, content: bytes) -> None:

@@ -41,11 +41,12 @@ def blocked(tmp_path):
     return TelemetryConfig.from_env({}, base_dir=place)
 
 
-def test_a_directory_that_is_missing_is_made_private(tmp_path):
+@pytest.mark.parametrize("umask", [0, 0o277, 0o777])
+def test_a_directory_that_is_missing_is_made_private(tmp_path, umask):
     """
     With all that is missing above it, whatever the umask.
     """
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
         make_private(tmp_path / "a" / "b")
     finally:

@@ -64,6 +64,15 @@ def test_root_that_is_missing(tmp_path, monkeypatch):
         make_private_directory(tmp_path / "a")
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
+def test_a_file_system_that_takes_no_directory():
+    """
+    Where the system says that an existing parent is missing, that is the answer; nothing goes on.
+    """
+    with pytest.raises(FileNotFoundError):
+        make_private_directory(Path("/proc/telemetry-test/below"))
+
+
 def test_half_made_file_is_removed(tmp_path, monkeypatch):
     """
     A file that did not take its whole content does not stay.
