@@ -27,6 +27,7 @@ from telemetry.config.rules import (
 )
 from telemetry.config.secret import Secret
 from telemetry.config.setting import Group, setting
+from telemetry.config.sites import Hosts, Origins
 from telemetry.model.bounds import Limits
 from telemetry.model.errors import SettingsError
 
@@ -392,7 +393,7 @@ class Settings:
         default=(),
         metadata=setting(
             "TELEMETRY_API_ALLOWED_HOSTS",
-            rule=Names(),
+            rule=Hosts(),
             group=Group.SERVICE,
             help="Names by which clients may address the service, beside its own address and "
             "those of this machine.",
@@ -402,7 +403,7 @@ class Settings:
         default=(),
         metadata=setting(
             "TELEMETRY_API_ALLOWED_ORIGINS",
-            rule=Names(),
+            rule=Origins(),
             group=Group.SERVICE,
             help="Origins of web pages that may use the service, such as https://ops.example.",
         ),
