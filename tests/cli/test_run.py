@@ -359,3 +359,17 @@ def test_a_name_that_the_locale_lacks_is_no_hindrance(telemetry):
     assert (done.returncode, done.stderr) == (0, "")
     runs = {run["job_type"]: run for run in telemetry.json("runs")["runs"]}
     assert runs["job"]["parent_run_id"] == runs["command"]["run_id"]
+
+
+@posix_only
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_finds_no_room_is_said(telemetry):
+    """
+    What a full disk does not take is said on standard error.
+    """
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = telemetry(
+            "run", *_python("print('x')"), stdout=full, stderr=subprocess.PIPE, capture_output=False
+        )
+
+    assert "the output must find room where it goes (No space left" in done.stderr

@@ -4,15 +4,19 @@ Bytes passed on as they come, unchanged, with their end remembered. POSIX only.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
+from contextlib import suppress
 from typing import Callable, Optional
 
 from telemetry.cli.children import terminals
 from telemetry.cli.children.tails import Tail
 
 READ_BYTES = 65_536
+_STDERR = 2
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Channel:
@@ -177,6 +181,8 @@ class Pump:
 def write_all(fd: int, piece: bytes) -> bool:
     """
     Write all of a piece; return False where nobody can take it any more.
+
+    A disk that is full is said, since a command that has written its last does not learn of it.
     """
     view = memoryview(piece)
     while view:
@@ -184,6 +190,15 @@ def write_all(fd: int, piece: bytes) -> bool:
             view = view[os.write(fd, view) :]
         except BlockingIOError:  # somebody else made the descriptor so
             select.select([], [fd], [])
-        except OSError:
+        except OSError as error:
+            if error.errno in _FULL:
+                _say(
+                    f"the output must find room where it goes ({error.strerror}); the rest is lost"
+                )
             return False
     return True
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        os.write(_STDERR, f"telemetry run: {text}\n".encode())
