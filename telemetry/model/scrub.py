@@ -8,12 +8,14 @@ scrubbed once is left alone by a second pass. Cost is linear in the length of th
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
+from telemetry.model.secret_anchors import anchors, assigned_anchors
 from telemetry.model.secret_finds import MARKER_START
 from telemetry.model.secret_keys import names_a_secret, normalise
-from telemetry.model.secret_looks import FixedLook, Loader, Look
+from telemetry.model.secret_lists import Neighbours
+from telemetry.model.secret_looks import FixedLook, Look
+from telemetry.model.secret_shapes import finders_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,7 +46,6 @@ MAX_KEY_CHARS = 1024
 NAME_KEYS = ("name", "key", "Name", "Key", "NAME", "KEY")
 VALUE_KEYS = frozenset(["value", "Value", "VALUE"])
 
-_NO_LOCK = nullcontext()
 _NOTHING = FixedLook("(?!)")
 _EVERYTHING = FixedLook("")
 
@@ -60,7 +61,6 @@ class Scrubber:
         patterns: More shapes, as regular expressions of bounded cost.
         allow: What is no secret after all: names, or secrets word for word.
         enabled: False leaves everything as it is.
-        held: Held while something is imported, which happens at the first text that needs it.
 
     Raises:
         SettingsError: A pattern cannot be used.
@@ -73,7 +73,6 @@ class Scrubber:
         allow: Collection[str] = (),
         *,
         enabled: bool = True,
-        held: AbstractContextManager[object] = _NO_LOCK,
     ) -> None:
         self.enabled = enabled
         self._verdicts: dict[str, bool] = {}
@@ -84,9 +83,8 @@ class Scrubber:
         self._allowed_keys = frozenset(filter(None, map(normalise, allow)))
         self._allowed = frozenset(allow)
         self._patterns = _compiled(patterns) if enabled else ()
-        self._loader = loader = Loader(held)
-        self._look = Look(loader.anchors)
-        self._look_assigned = Look(lambda: loader.assigned_anchors(self._keys))
+        self._look = Look(anchors)
+        self._look_assigned = Look(lambda: assigned_anchors(self._keys))
         #: Cheap first looks at a text without and with `=` or `:`; where they find nothing,
         #: `scrub_text` would not change it.
         self.look: Union[Look, FixedLook] = self._look
@@ -164,7 +162,7 @@ class Scrubber:
         return text
 
     def _scrub_shapes(self, text: str, search: Search) -> str:
-        finders = self._loader.finders(self._keys)
+        finders = finders_for(self._keys)
         parts: list[str] = []
         done = position = effort = 0
         while effort < MAX_EFFORT:
@@ -199,8 +197,7 @@ class Scrubber:
         """
         if not self.enabled:
             return _hides_nothing
-        neighbours = self._loader.neighbours()
-        return neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
+        return Neighbours(self.is_secret_key, self._allowed, are_pair=are_pair).hidden
 
 
 def _remember(verdicts: dict[str, bool], key: str, verdict: bool) -> bool:  # noqa: FBT001 (what is remembered)

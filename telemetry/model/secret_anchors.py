@@ -114,8 +114,7 @@ _WORD_HINT = (
 _NAME_HINT = f"[A-Za-z0-9_.:-]{{0,40}}?(?:{_WORD_HINT}|(?<=[A-Za-z0-9_.:-])(?:[Kk]ey|KEY))"
 #: The same behind its first letter.
 _HINT_REST = "ecret|ECRET|ession|oken|OKEN|ey|EY|uth|UTH|ookie|redential|srf|wt"
-ANCHORS: tuple[tuple[str, str], ...] = (
-    *_token_anchors(),
+_ANCHORS = (
     ("-", "B(?<=-----.)EGIN "),
     ("-", "E(?<=-----.)ND "),
     ("-", " (?<=---- )(?:BEGIN|END) "),
@@ -131,11 +130,10 @@ ANCHORS: tuple[tuple[str, str], ...] = (
     *((case, "[Aa][Ss][Ii][Cc] {1,4}[A-Za-z0-9+/=-]{4}") for case in "Bb"),
 )
 #: These are looked for only where there is a sign that assigns.
-ASSIGNED_ANCHORS = (
+_ASSIGNED_ANCHORS = (
     (":", r"//[^ \t\r\n/@\"'<>`]{1,1024}@"),
     (":", r"//[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@"),
     (":", r"[^/@\s](?<=thin:.)[^/@\s]{0,63}/[^@\s]{1,64}@"),
-    *_keyword_anchors(),
 )
 
 
@@ -156,7 +154,7 @@ def anchors() -> Search:
     """
     Return what finds the anchors of texts in which nothing is assigned, compiled at the first call.
     """
-    return _joined(ANCHORS).search
+    return _joined((*_token_anchors(), *_ANCHORS)).search
 
 
 @lru_cache(maxsize=8)
@@ -167,4 +165,6 @@ def assigned_anchors(names: frozenset[str]) -> Search:
     Args:
         names: More names of secrets, without case and separators.
     """
-    return _joined((*ANCHORS, *ASSIGNED_ANCHORS, *_name_anchors(sorted(names)))).search
+    always = (*_token_anchors(), *_ANCHORS)
+    assigned = (*_ASSIGNED_ANCHORS, *_keyword_anchors(), *_name_anchors(sorted(names)))
+    return _joined((*always, *assigned)).search

@@ -6,40 +6,43 @@ A keyword of a secret's name is the anchor. The whole name around it is judged l
 
 from __future__ import annotations
 
-import re
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
+from telemetry.model.expressions import Expression
 from telemetry.model.secret_finds import MARKER_START, Found, Judge, looks_random
 from telemetry.model.secret_markup import find_value
 
-_NAME_CHARS = re.compile(r"[A-Za-z0-9_.-]{0,96}")
-_SIGN = re.compile(
+if TYPE_CHECKING:
+    import re
+
+_NAME_CHARS = Expression(r"[A-Za-z0-9_.-]{0,96}")
+_SIGN = Expression(
     r"\\{0,7}[\"'`]?\]?[ \t]{0,2}([=:]{1,3}>?|%3[AaDd])"
     r"(?:[ \t]{0,8}\r?\n[ \t]{0,64}(?=\\{0,7}[\"'])|[ \t]{0,8})(\\{0,7}[\"'`])?"
 )
 _VALUES = {
-    "": re.compile(r"[^\s\"'`,;&]+"),
-    "{": re.compile(r"\{[^}\n]*\}?"),
-    "%": re.compile(r"(?:[^\s\"'`,;&%]|%(?!26))+"),
-    '"': re.compile(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*"),
-    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*"),
-    "`": re.compile(r"[^`\n]*"),
-    '\\"': re.compile(r"[^\"\\\n]*(?:\\[^\"\n][^\"\\\n]*)*"),
-    "\\'": re.compile(r"[^'\\\n]*(?:\\[^'\n][^'\\\n]*)*"),
-    "\\`": re.compile(r"[^`\\\n]*"),
+    "": Expression(r"[^\s\"'`,;&]+"),
+    "{": Expression(r"\{[^}\n]*\}?"),
+    "%": Expression(r"(?:[^\s\"'`,;&%]|%(?!26))+"),
+    '"': Expression(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*"),
+    "'": Expression(r"[^'\\\n]*(?:\\.[^'\\\n]*)*"),
+    "`": Expression(r"[^`\n]*"),
+    '\\"': Expression(r"[^\"\\\n]*(?:\\[^\"\n][^\"\\\n]*)*"),
+    "\\'": Expression(r"[^'\\\n]*(?:\\[^'\n][^'\\\n]*)*"),
+    "\\`": Expression(r"[^`\\\n]*"),
 }
 #: In a text that was escaped several times a value ends at the first quote that looks the same.
-_ESCAPED = {quote: re.compile(rf"[^{quote}\n]*") for quote in "\"'`"}
+_ESCAPED = {quote: Expression(rf"[^{quote}\n]*") for quote in "\"'`"}
 #: A text of YAML on the lines below, each further in than the name.
-_BELOW = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*(?:\r?\n[ \t]+[^\r\n]+)+")
-_LINE = re.compile(r"[^\r\n\"'`]+")
+_BELOW = Expression(r"[|>][+-]?[0-9]?[+-]?[ \t]*(?:\r?\n[ \t]+[^\r\n]+)+")
+_LINE = Expression(r"[^\r\n\"'`]+")
 _WHOLE_LINE = frozenset(["authorization", "proxy-authorization", "cookie", "set-cookie"])
 _SIGNATURES = ("sig", "signature")
 #: Words that also stand before a colon in prose.
 _PROSE = frozenset(["token", "cookie", "session", "auth", "secret", "credentials"])
 _NO_SECRETS = frozenset(["None", "null", "true", "false", "True", "False", "str", "bytes"])
 #: `openssl … -passin pass:…`
-_PASS_FLAG = re.compile(r"-pass(?:in|out|phrase)?[\"',]{0,2}[ \t]{1,4}[\"']?\Z")
+_PASS_FLAG = Expression(r"-pass(?:in|out|phrase)?[\"',]{0,2}[ \t]{1,4}[\"']?\Z")
 
 
 def find_assigned(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -98,7 +101,7 @@ def _value_after(text: str, sign: re.Match[str], name: str) -> Optional[Found]:
     return Found(sign.end(), sign.end() + len(value), "key")
 
 
-def _pattern(text: str, sign: re.Match[str], name: str, *, is_colon: bool) -> re.Pattern[str]:
+def _pattern(text: str, sign: re.Match[str], name: str, *, is_colon: bool) -> Expression:
     """
     Return what a value consists of, as its quotes and its name have it.
     """

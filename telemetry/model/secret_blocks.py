@@ -4,21 +4,21 @@ Private keys over several lines: PEM blocks and their like, whole or cut at eith
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 
+from telemetry.model.expressions import Expression
 from telemetry.model.secret_finds import Found, Judge
 
 RULE = "private-key"
-_BEGIN = re.compile(r" ?BEGIN (?:[A-Z0-9 ]{0,40}PRIVATE KEY|OpenVPN Static key)")
-_END = re.compile(
+_BEGIN = Expression(r" ?BEGIN (?:[A-Z0-9 ]{0,40}PRIVATE KEY|OpenVPN Static key)")
+_END = Expression(
     r" ?END (?:[A-Z0-9 ]{0,40}PRIVATE KEY|OpenVPN Static key)[A-Za-z0-9 ]{0,8} ?-{0,5}"
 )
-_END_MARK = re.compile(r"----[ -]?END")
+_END_MARK = Expression(r"----[ -]?END")
 #: What a key's lines consist of, and what lies between them where they are printed.
-_LINES = re.compile(r"[A-Za-z0-9+/=\s\\\"',]*")
+_LINES = Expression(r"[A-Za-z0-9+/=\s\\\"',]*")
 _PIECE_CHARS = 1024
-_PUTTY = re.compile(r"-Lines: [0-9]{1,4}\r?\n")
+_PUTTY = Expression(r"-Lines: [0-9]{1,4}\r?\n")
 
 
 def find_block(text: str, at: int, judge: Judge) -> Optional[Found]:

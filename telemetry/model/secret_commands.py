@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from telemetry.model.expressions import Expression
 from telemetry.model.secret_finds import MARKER_START, Found, Judge
 
 USER_FLAGS = frozenset(["-u", "-U", "--user", "--proxy-user"])
@@ -22,17 +23,17 @@ _LOGINS = frozenset(["docker", "podman", "nerdctl", "buildah", "skopeo", "helm",
 _LOOK_BACK_CHARS = 160
 
 #: Neither two ports nor what was scrubbed before.
-_USER = re.compile(
+_USER = Expression(
     rf"(?![0-9]+:[0-9]*\Z|{re.escape(MARKER_START)}[^\s\]]+\]\Z)[^:\s]+:.+", re.DOTALL
 )
-_LONG_FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]+\Z")
-_FLAG = re.compile(r"-([A-Za-z][A-Za-z0-9_.-]{0,64})")
+_LONG_FLAG = Expression(r"--?[A-Za-z][A-Za-z0-9_.-]+\Z")
+_FLAG = Expression(r"-([A-Za-z][A-Za-z0-9_.-]{0,64})")
 #: Between a flag and its value: blanks, or what a printed list has there.
-_VALUE = re.compile(
+_VALUE = Expression(
     r"(?:[ \t]{1,4}|\\{0,3}[\"'],[ \t\r\n]{0,16}(?=\\{0,3}[\"']))"
     r"(?:\\{0,3}\"([^\"\n]*)|\\{0,3}'([^'\n]*)|([^\s\"'-]\S*))"
 )
-_GLUED_VALUE = re.compile(r"p([^\s\"'\\]+)")
+_GLUED_VALUE = Expression(r"p([^\s\"'\\]+)")
 
 
 def program_of(argument: str) -> str:
@@ -110,7 +111,7 @@ def _line_before(text: str, at: int) -> str:
     return text[max(0, at - _LOOK_BACK_CHARS) : at].rpartition("\n")[2]
 
 
-_PROGRAMS = re.compile(r"(?<![\w.-])([a-z][a-z-]{1,15})(?![\w.-])")
+_PROGRAMS = Expression(r"(?<![\w.-])([a-z][a-z-]{1,15})(?![\w.-])")
 
 
 def _program_before(text: str, at: int) -> str:

@@ -9,12 +9,12 @@ plain uses, so that it must stand last (`access_token`, but not `token_count`).
 
 from __future__ import annotations
 
-import re
+from telemetry.model.expressions import Expression
 
 #: A key longer than this is judged by its end, where the noun stands.
 MAX_KEY_CHARS = 128
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORDS = Expression(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _STRONG = frozenset(
     "password passwords passwd pwd pw pswd passwort kennwort passphrase passcode secret secrets "

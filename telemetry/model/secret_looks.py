@@ -1,9 +1,9 @@
 """
 First looks at texts: whether there is anything in one to scrub.
 
-The expressions that find secrets are large. They are imported and compiled at the first text that
-needs them: those of the anchors for one that is more than words and names, as the keys of payloads
-are, the others for one with an anchor.
+The expressions that find secrets are large. Each is compiled at the first text that needs it: those
+of the anchors for one that is more than words and names, as the keys of payloads are, the others
+for one with an anchor.
 """
 
 from __future__ import annotations
@@ -12,12 +12,7 @@ import re
 from typing import TYPE_CHECKING, Callable, Optional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractContextManager
-
     from telemetry.model.secret_anchors import Search
-    from telemetry.model.secret_finds import Finder
-    from telemetry.model.secret_lists import Neighbours
 
 #: No secret has only these characters and is in a text with nothing else: each shape has another
 #: sign, and what follows the prefix of a token a digit or a capital.
@@ -48,57 +43,6 @@ class Look:
         # From now on the expression itself is called.
         self.search = self._load()
         return self.search(text, position)
-
-
-class Loader:
-    """
-    Imports and compiles what finds secrets, when it is first needed.
-
-    Args:
-        held: Held during each import.
-    """
-
-    def __init__(self, held: AbstractContextManager[object]) -> None:
-        self._held = held
-
-    def anchors(self) -> Search:
-        """
-        Return what finds the anchors of texts in which nothing is assigned.
-        """
-        with self._held:
-            from telemetry.model.secret_anchors import anchors
-
-            return anchors()
-
-    def assigned_anchors(self, names: frozenset[str]) -> Search:
-        """
-        Return what finds the anchors of texts with a sign that assigns.
-
-        Args:
-            names: More names of secrets, without case and separators.
-        """
-        with self._held:
-            from telemetry.model.secret_anchors import assigned_anchors
-
-            return assigned_anchors(names)
-
-    def finders(self, names: frozenset[str]) -> Mapping[str, Finder]:
-        """
-        Return what tells a secret at an anchor, by its character.
-        """
-        with self._held:
-            from telemetry.model.secret_shapes import finders_for
-
-            return finders_for(names)
-
-    def neighbours(self) -> type[Neighbours]:
-        """
-        Return what looks at the items of lists.
-        """
-        with self._held:
-            from telemetry.model.secret_lists import Neighbours
-
-            return Neighbours
 
 
 class FixedLook:

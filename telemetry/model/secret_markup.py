@@ -11,27 +11,27 @@ Secrets beside their names: in XML, in pairs, and as the `value` of what has a `
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 
+from telemetry.model.expressions import Expression
 from telemetry.model.secret_finds import MARKER_START, Found, Judge
 
 #: How long an element's or a value's text may be.
 MAX_ELEMENT_CHARS = 4096
-_CLOSING = re.compile(r"</(?:[A-Za-z0-9_-]{1,32}:)?([A-Za-z0-9_.-]{1,96})[ \t\r\n]{0,8}>")
+_CLOSING = Expression(r"</(?:[A-Za-z0-9_-]{1,32}:)?([A-Za-z0-9_.-]{1,96})[ \t\r\n]{0,8}>")
 _QUOTE = r"\\{0,7}[\"'`]"
-_NAME_BEFORE = re.compile(
+_NAME_BEFORE = Expression(
     rf"(?:[Nn]ame|[Kk]ey|NAME|KEY)(?:{_QUOTE})?[ \t]{{0,4}}[:=][ \t]{{0,4}}(?:{_QUOTE})?\Z"
 )
-_VALUE = re.compile(
+_VALUE = Expression(
     rf"(?:{_QUOTE})?[\s,;]{{1,40}}(?:{_QUOTE})?[Vv](?:alue|ALUE)(?:{_QUOTE})?"
     rf"[ \t]{{0,4}}[:=][ \t]{{0,4}}({_QUOTE})?"
 )
-_BARE = re.compile(r"[^\s\"'`,;&\])}]+")
-_PAIR = re.compile(
+_BARE = Expression(r"[^\s\"'`,;&\])}]+")
+_PAIR = Expression(
     rf"b?{_QUOTE}([A-Za-z0-9_.-]{{1,96}}){_QUOTE}[ \t]{{0,2}},[ \t]{{0,4}}b?({_QUOTE})"
 )
-_CLOSED_PAIR = re.compile(r"[ \t]{0,2}[)\]]")
+_CLOSED_PAIR = Expression(r"[ \t]{0,2}[)\]]")
 
 
 def find_element(text: str, at: int, judge: Judge) -> Optional[Found]:

@@ -9,6 +9,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Optional
 
+from telemetry.model.expressions import Expression
 from telemetry.model.secret_assignments import find_assigned, find_encoded
 from telemetry.model.secret_blocks import find_block, find_putty
 from telemetry.model.secret_commands import find_flag
@@ -30,29 +31,33 @@ def _members(atom: str) -> tuple[str, ...]:
     return (atom,) if len(atom) == 1 else tuple(re.findall(atom, _SIGNS))
 
 
-#: Tokens by the last character of their prefix and the one before; "" where there is none.
-_PATTERNS: dict[str, dict[str, list[tuple[Token, int, str]]]] = {}
-for _token in TOKENS:
-    _prefix = atoms_of(_token.prefix)
-    _entry = (_token, len(_prefix) - 1, folded(_token.prefix) + _token.body)
-    _by_previous = _PATTERNS.setdefault(_prefix[-1].strip("[]"), {})
-    for _previous in _members(_prefix[-2]) if len(_prefix) > 1 else [""]:
-        _by_previous.setdefault(_previous, []).append(_entry)
+@cache
+def _tokens() -> dict[str, dict[str, list[tuple[Token, int, Expression]]]]:
+    """
+    Return the tokens by the last character of their prefix and the one before; "" if there is none.
+    """
+    tokens: dict[str, dict[str, list[tuple[Token, int, Expression]]]] = {}
+    for token in TOKENS:
+        prefix = atoms_of(token.prefix)
+        entry = (token, len(prefix) - 1, Expression(folded(token.prefix) + token.body))
+        by_previous = tokens.setdefault(prefix[-1].strip("[]"), {})
+        for previous in _members(prefix[-2]) if len(prefix) > 1 else [""]:
+            by_previous.setdefault(previous, []).append(entry)
+    return tokens
 
-#: Most processes meet none of the tokens: each expression is compiled when it is first tried.
-_compiled = cache(re.compile)
-_PLAIN_TAIL = re.compile(r"[a-z_-]*\Z")
+
+_PLAIN_TAIL = Expression(r"[a-z_-]*\Z")
 
 
 def find_token(text: str, at: int, judge: Judge) -> Optional[Found]:
     """
     Find a token whose prefix ends at the anchor.
     """
-    by_previous = _PATTERNS[text[at]]
+    by_previous = _tokens()[text[at]]
     candidates = by_previous.get(text[at - 1]) if at else None
-    for token, width, pattern in (*(candidates or ()), *by_previous.get("", ())):
+    for token, width, expression in (*(candidates or ()), *by_previous.get("", ())):
         start = at - width
-        match = _compiled(pattern).match(text, start) if start >= 0 else None
+        match = expression.match(text, start) if start >= 0 else None
         if match is None or (token.bounded and not _begins_a_word(text, start)):
             continue
         return Found(start, match.end(), token.rule if _is_random(token, match[0]) else "")
@@ -96,7 +101,7 @@ def find_dash(text: str, at: int, judge: Judge) -> Optional[Found]:
 
 #: Without a digit, a shorter word after `Bearer` is one of prose.
 _LONG_BEARER_CHARS = 20
-_SCHEME = re.compile(r"[A-Za-z]+ {1,4}([A-Za-z0-9._~+/=-]+)")
+_SCHEME = Expression(r"[A-Za-z]+ {1,4}([A-Za-z0-9._~+/=-]+)")
 
 
 def find_scheme(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -125,10 +130,10 @@ def _is_basic(value: str) -> bool:
         return False
 
 
-_USERINFO = re.compile(
+_USERINFO = Expression(
     r"//((?:[^ \t\r\n/@\"'<>`]{1,1024}@)+|[^ \t\r\n/@:\"'<>`]{1,64}:[^ \t\r\n@\"'<>`]{1,48}@)"
 )
-_PORT = re.compile(r"[^/]*:[0-9]{1,5}/")
+_PORT = Expression(r"[^/]*:[0-9]{1,5}/")
 _MIN_BARE_TOKEN_CHARS = 16
 
 
@@ -145,7 +150,7 @@ def find_userinfo(text: str, at: int, judge: Judge) -> Optional[Found]:
     return Found(match.start(1), match.end(1) - 1, "userinfo")
 
 
-_ORACLE = re.compile(r"([^/@\s\[]{1,64}/[^@\s]{1,64})@")
+_ORACLE = Expression(r"([^/@\s\[]{1,64}/[^@\s]{1,64})@")
 
 
 def find_colon(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -158,7 +163,7 @@ def find_colon(text: str, at: int, judge: Judge) -> Optional[Found]:
     return Found(*oracle.span(1), "userinfo") if oracle else find_token(text, at, judge)
 
 
-_ENCODED = re.compile(r"3[Aa]%2[Ff]%2[Ff]([^%\s]{1,64}%3[Aa](?:[^%\s]|%(?!40)){1,200})%40")
+_ENCODED = Expression(r"3[Aa]%2[Ff]%2[Ff]([^%\s]{1,64}%3[Aa](?:[^%\s]|%(?!40)){1,200})%40")
 
 
 def find_percent(text: str, at: int, judge: Judge) -> Optional[Found]:
@@ -171,14 +176,6 @@ def find_percent(text: str, at: int, judge: Judge) -> Optional[Found]:
     return Found(*match.span(1), "userinfo") if match else None
 
 
-FINDERS: dict[str, Finder] = dict.fromkeys(_PATTERNS, find_token)
-FINDERS.update(
-    {"-": find_dash, ":": find_colon, "B": find_scheme, "b": find_scheme},
-    **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
-    **{"<": find_element, "(": find_pair, "[": find_pair, "%": find_percent},
-)
-
-
 @lru_cache(maxsize=8)
 def finders_for(names: frozenset[str]) -> Mapping[str, Finder]:
     """
@@ -187,7 +184,16 @@ def finders_for(names: frozenset[str]) -> Mapping[str, Finder]:
     Args:
         names: More names of secrets, without case and separators.
     """
-    finders = dict(FINDERS)
+    finders: dict[str, Finder] = {
+        **dict.fromkeys(_tokens(), find_token),
+        **dict.fromkeys("kKsSwWcCuUpPgG", find_assigned),
+        **dict.fromkeys("Bb", find_scheme),
+        **dict.fromkeys("([", find_pair),
+        "-": find_dash,
+        ":": find_colon,
+        "<": find_element,
+        "%": find_percent,
+    }
     for name in names:
         for case in {name[0], name[0].upper()}:
             finders[case] = either(finders.get(case), find_assigned)

@@ -4,12 +4,13 @@ Tokens that are known by their prefix, and whose they are.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
-_split_atoms = re.compile(r"\[[^]]*\]|.").findall
+from telemetry.model.expressions import Expression
+
+_ATOM = Expression(r"\[[^]]*\]|.")
 
 
 @cache
@@ -17,7 +18,7 @@ def atoms_of(prefix: str) -> tuple[str, ...]:
     """
     Return the parts of a prefix that stand for one character each.
     """
-    return tuple(_split_atoms(prefix))
+    return tuple(_ATOM.findall(prefix))
 
 
 def folded(prefix: str) -> str:

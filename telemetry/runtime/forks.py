@@ -9,7 +9,6 @@ called in the order of registration, inside ``fork``, so they only assign.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import Callable, Optional
 
@@ -17,10 +16,6 @@ from telemetry.runtime import notices
 
 Method = Callable[[], None]
 _Reference = Callable[[], Optional[Method]]
-
-#: Held while a module is imported late. A fork waits for that: the child could never end what
-#: another thread of its parent has begun, and would wait for it for ever.
-late_imports = threading.RLock()
 
 _methods: list[_Reference] = []
 _is_hooked = False
@@ -39,11 +34,7 @@ def on_fork_in_child(method: Method) -> None:
     if not _is_hooked:
         _is_hooked = True
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=late_imports.acquire,
-                after_in_parent=late_imports.release,
-                after_in_child=_after_in_child,
-            )
+            os.register_at_fork(after_in_child=_after_in_child)
 
 
 def _reference(method: Method) -> _Reference:
@@ -53,7 +44,6 @@ def _reference(method: Method) -> _Reference:
 
 
 def _after_in_child() -> None:
-    late_imports.release()
     notices.after_fork()
     for reference in tuple(_methods):
         method = reference()

@@ -24,7 +24,7 @@ from telemetry.runtime.desk import WritingDesk, attach
 from telemetry.runtime.durable import appending
 from telemetry.runtime.emit import Emitter, identity
 from telemetry.runtime.followers import Followers
-from telemetry.runtime.forks import late_imports, on_fork_in_child
+from telemetry.runtime.forks import on_fork_in_child
 from telemetry.runtime.handing import taken_over
 from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.lookup import Lookup
@@ -264,7 +264,6 @@ def _scrubber(config: TelemetryConfig) -> Scrubber:
         patterns=config.scrub_patterns,
         allow=config.scrub_allow,
         enabled=config.scrub,
-        held=late_imports,
     )
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 from forking import in_child
@@ -11,35 +9,6 @@ from telemetry.runtime import notices
 from telemetry.runtime.forks import on_fork_in_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-TIMEOUT_S = 60
-#: The import takes longer than it takes to fork; the child gives up after a while.
-FORKED = """
-import importlib.abc, os, signal, sys, threading
-from telemetry.model.scrub import Scrubber
-from telemetry.runtime.forks import late_imports, on_fork_in_child
-
-class Slow(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == "telemetry.model.secret_anchors":
-            begun.set()
-            threading.Event().wait(0.5)
-
-begun = threading.Event()
-sys.meta_path.insert(0, Slow())
-scrubber = Scrubber(held=late_imports)
-on_fork_in_child(lambda: None)  # as each runtime does
-first = threading.Thread(target=scrubber.scrub_text, args=["token=abcd"])
-first.start()
-begun.wait()
-pid = os.fork()
-if not pid:
-    signal.alarm(20)
-print(scrubber.scrub_text("token=abcd"), flush=True)
-if not pid:
-    os._exit(0)
-first.join()
-sys.exit(os.waitpid(pid, 0)[1])
-"""
 
 
 class Owner:
@@ -90,18 +59,3 @@ def test_one_that_fails_does_not_stop_the_others():
 
     answer = in_child(lambda: (calls, notices.counts().get("fork", 0) >= 1))
     assert answer == "(['good'], True)"
-
-
-def test_a_fork_waits_for_an_import_that_is_under_way():
-    """
-    A child scrubs also where a thread of its parent was about to load the expressions.
-    """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=TIMEOUT_S,
-    )
-
-    assert done.stdout.count("token=[scrubbed:key]") == 2
