@@ -227,19 +227,23 @@ class Authenticator:
                 cannot be told now.
         """
         if not header:
-            raise self._refusal("the service asks for a token; send it as a bearer token")
+            raise self._refusal(
+                "must be sent", "the service asks for a token; send it as a bearer token"
+            )
         scheme, _, text = header.partition(b" ")
         if len(header) > MAX_AUTHORIZATION_BYTES or scheme.lower() != b"bearer":
-            raise self._refusal("the Authorization header must be `Bearer` and a token")
+            rule = "must be `Bearer` and a token"
+            raise self._refusal(rule, f"the Authorization header {rule}")
         principal = self._holder(text.strip(b" "))
         if principal is None:
-            raise self._refusal("the token must be one that is known, not expired and not revoked")
+            rule = "must be one that is known, not expired and not revoked"
+            raise self._refusal(rule, f"the token {rule}")
         return principal
 
-    def _refusal(self, detail: str) -> Problem:
+    def _refusal(self, rule: str, detail: str) -> Problem:
         if self.tokens.is_unreadable:
             return unavailable("tokens-unreadable", "the service cannot read its tokens now")
-        return _unauthorized(detail)
+        return _unauthorized(rule, detail)
 
     def _holder(self, text: bytes) -> Optional[Principal]:
         parts = split(text)
@@ -323,10 +327,10 @@ def _unusable_token(config: TelemetryConfig) -> str:
     return next((problem for problem in config.problems if problem.startswith(begins)), "")
 
 
-def _unauthorized(detail: str) -> Problem:
+def _unauthorized(rule: str, detail: str) -> Problem:
     error = FieldError(
         loc=("header", "Authorization"),
-        rule="must hold a token that is taken now",
+        rule=rule,
         value="…",
         way_out="`telemetry token create` makes one",
     )

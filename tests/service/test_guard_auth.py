@@ -132,6 +132,22 @@ def test_what_is_no_route_is_closed(method, path, scope):
     assert access_of(method, path).scope == scope
 
 
+@pytest.mark.parametrize(
+    ("header", "rule"),
+    [("", "must be sent"), ("Basic YQ==", "must be `Bearer`"), ("Bearer a", "must be one that")],
+)
+def test_an_unauthorized_answer_says_why_and_repeats_nothing(tmp_path, header, rule):
+    """
+    401 tells a missing token from one that is not taken; what was sent is not in it.
+    """
+    make_token(tmp_path, Scope.READ)
+    answer = ask(make_guard(tmp_path), "GET", "/api/v1/runs", authorization=header)
+
+    (error,) = answer.json()["errors"]
+    assert (answer.status, error["field"], error["value"]) == (401, "Authorization", "'…'")
+    assert error["rule"].startswith(rule)
+
+
 def test_a_forbidden_answer_names_the_scope(tmp_path):
     """
     403 says which scope is missing, in words and as RFC 6750 has it.
