@@ -91,8 +91,11 @@ def sentence_of(error: Exception) -> str:
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     place = error.filename if error.filename is not None else "what this command works on"
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        return f"{place} must exist ({reason}); check the name"
     return (
-        f"{place} must be usable ({error.strerror or error});"
+        f"{place} must be usable ({reason});"
         " telemetry doctor says more about each place, and about the disk"
     )
 

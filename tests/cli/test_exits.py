@@ -61,5 +61,9 @@ def test_an_error_of_the_system_becomes_a_sentence():
     assert sentence_of(refused).startswith(
         "/base/state/maintenance.lock must be usable (Read-only file system); telemetry doctor"
     )
+    missing = FileNotFoundError(2, "No such file or directory", "gates.toml")
+    assert (
+        sentence_of(missing) == "gates.toml must exist (No such file or directory); check the name"
+    )
     assert "must be usable (No space left)" in sentence_of(OSError(28, "No space left"))
     assert sentence_of(JournalError("the journal must be there")) == "the journal must be there"
