@@ -9,8 +9,9 @@ whole.
 
 from __future__ import annotations
 
+import ast
 import difflib
-import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -150,9 +151,11 @@ def layers() -> str:
 
 def _first_words(module: str) -> str:
     """
-    Return the first paragraph of a module's docstring.
+    Return the first paragraph of a module's docstring; a module is not imported for that.
     """
-    said = inspect.getdoc(importlib.import_module(module)) or ""
+    spec = importlib.util.find_spec(module)
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    said = ast.get_docstring(ast.parse(source)) or ""
     return " ".join(said.partition("\n\n")[0].split()).replace("``", "`")
 
 
