@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
 from telemetry.runtime.context import current_context, leave, set_context
+from telemetry.runtime.handing import handed_down
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -128,7 +129,7 @@ class RunContext:
         if self._run is not None:
             span = self.event_id.replace("-", "")[16:]
             env["TRACEPARENT"] = f"00-{self.trace_id}-{span}-01"
-            env["TELEMETRY_PARENT_RUN_ID"] = self.run_id
+            env["TELEMETRY_PARENT_RUN_ID"] = handed_down(self.run_id)
         return env
 
     def rest(self) -> None:

@@ -472,6 +472,26 @@ def test_a_child_process_is_nested(client, tmp_path):
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", ctx.environ()["TRACEPARENT"])
 
 
+PARENT = """
+import subprocess, sys
+from telemetry import TelemetryClient
+with TelemetryClient(base_dir=sys.argv[1]).track_run("gr\\xf6\\xdfe", "job") as run:
+    subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], check=True, env=run.environ())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has an environment of bytes")
+def test_a_run_id_that_the_locale_lacks_is_handed_down(client, tmp_path):
+    """
+    Where the locale knows ASCII alone, a child process starts all the same, and is nested.
+    """
+    poor = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", PARENT, str(tmp_path), CHILD], check=True, env=poor)
+
+    runs = {row["agent_name"]: row for row in rows(client).values()}
+    assert runs["child"]["parent_run_id"] == runs["gr\xf6\xdfe"]["run_id"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_does_not_end_its_parent_s_run(client):
     """

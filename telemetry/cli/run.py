@@ -17,7 +17,6 @@ from telemetry.cli.children.tails import last_part
 from telemetry.cli.session import current, shares_options
 from telemetry.cli.text import visible
 from telemetry.cli.times import duration
-from telemetry.runtime.handing import handed_down
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,8 +150,7 @@ def _record(run: RunContext, child: Child, cmd: tuple[str, ...]) -> Ending:
     """
     Run a command to its end and record what came of it.
     """
-    env = {name: handed_down(text) for name, text in run.environ({}).items()}
-    ending = _run(child, cmd, {**os.environ, **env})
+    ending = _run(child, cmd, run.environ())
     outputs = {"stdout": child.stdout.text(), "stderr": child.stderr.text()}
     if any(outputs.values()):
         sizes = {
