@@ -435,7 +435,7 @@ class Settings:
             rule=Integer(1),
             group=Group.SERVICE,
             unit="connections",
-            help="Connections that the service keeps at once.",
+            help="Connections that the service keeps at once; one address gets three quarters.",
         ),
     )
     rate_limit_enabled: bool = attrs.field(

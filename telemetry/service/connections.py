@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Optional
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -48,13 +49,19 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     max_connections = 1000
+    #: So many of one address: the rest is for others.
+    max_of_one = 750
     head_timeout_s = 30.0
+    #: How many each address has; of the server that the protocol was made for.
+    addresses: ClassVar[Counter[str]] = Counter()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """
-        Take a connection, unless there are too many.
+        Take a connection, unless there are too many, or too many of one address.
         """
         super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self.addresses[self._address] += 1
         self.logger = _logger
         self._head_bytes = 0
         self._is_in_head = True
@@ -63,11 +70,14 @@ class GuardedProtocol(HttpToolsProtocol):
         #: When the client was last to say something, and did not; None while it is answered.
         self._waiting_since: Optional[float] = self.loop.time()
         self.app_state = {**self.app_state, "abort": transport.abort}
-        count = len(self.connections)
-        if count > self.max_connections + TOLD_CONNECTIONS:
+        too_many = max(
+            len(self.connections) - self.max_connections,
+            self.addresses[self._address] - self.max_of_one,
+        )
+        if too_many > TOLD_CONNECTIONS:
             transport.abort()
             return
-        if count > self.max_connections:
+        if too_many > 0:
             self.app = _Busy(self.app)
         self._timer = self.loop.call_later(self.head_timeout_s, self._look)
 
@@ -78,6 +88,9 @@ class GuardedProtocol(HttpToolsProtocol):
         timer = getattr(self, "_timer", None)
         if timer is not None:
             timer.cancel()
+        self.addresses[self._address] -= 1
+        if not self.addresses[self._address]:
+            del self.addresses[self._address]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -207,7 +220,9 @@ def protocol_for(config: TelemetryConfig) -> type[GuardedProtocol]:
     _logger.setLevel(logging.ERROR)
     limits = {
         "max_connections": config.api_max_connections,
+        "max_of_one": max(1, config.api_max_connections * 3 // 4),
         "head_timeout_s": config.api_request_timeout_s,
+        "addresses": Counter(),
     }
     return type("GuardedProtocol", (GuardedProtocol,), limits)
 

@@ -75,8 +75,7 @@ def translate(error: BaseException, path: Path) -> BaseException:
             )
         if concerns_the_database(error):
             return TransientSinkError(
-                f"the database {path} must take the batch (got {text!r});"
-                " telemetry doctor says more"
+                f"the database {path} must be usable now (got {text!r}); telemetry doctor says more"
             )
     if isinstance(error, OSError):
         return TransientSinkError(f"the database {path} must be reachable (got {error})")

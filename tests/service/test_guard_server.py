@@ -4,15 +4,25 @@ The service as a process, and clients that do not behave: real sockets, byte by 
 
 from __future__ import annotations
 
+import http.client
 import json
 import select
 import socket
+import sys
 from contextlib import ExitStack
 
 import psutil
 import pytest
 import zstandard
-from guarded_service import document_of, read_all, read_one, running, slug_of, status_of
+from guarded_service import (
+    TIME_LIMIT_S,
+    document_of,
+    read_all,
+    read_one,
+    running,
+    slug_of,
+    status_of,
+)
 
 from telemetry.cli.main import invoke
 from telemetry.service.connections import MAX_HEAD_BYTES, TOLD_CONNECTIONS
@@ -331,6 +341,30 @@ def test_connections_have_a_number(tmp_path):
     assert busy[1]["x-content-type-options"] == "nosniff"
     assert json.loads(busy[2])["request_id"] == busy[1]["x-request-id"]
     assert (health[0], dropped, again[0]) == (200, b"", 200)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of the loopback")
+def test_one_address_leaves_room_for_others(tmp_path):
+    """
+    Of all connections one address gets three quarters; another one is served beside it.
+    """
+    with running(tmp_path / "base", TELEMETRY_API_MAX_CONNECTIONS="8") as service:
+        with ExitStack() as stack:
+            for _ in range(6):
+                sock = stack.enter_context(service.connect())
+                sock.sendall(b"GET /health HTTP/1.1\r\n" + HEAD + b"\r\n")
+                assert status_of(sock.recv(65536)) == 200
+            same = service.get("/metrics")[0]
+            other = http.client.HTTPConnection(
+                *service.address, timeout=TIME_LIMIT_S, source_address=("127.0.0.2", 0)
+            )
+            stack.callback(other.close)
+            other.request("GET", "/metrics", headers={"Host": "localhost"})
+            beside = other.getresponse().status
+        while service.get("/metrics")[0] == 503:
+            pass
+
+    assert (same, beside) == (503, 200)
 
 
 def test_a_running_service_obeys_the_command(tmp_path, monkeypatch, capsys):

@@ -62,7 +62,7 @@ def test_messages_say_what_to_do(db):
     """
     with (
         pytest.raises(
-            TransientSinkError, match=r"telemetry\.sqlite must take the batch .*locked.*doctor"
+            TransientSinkError, match=r"telemetry\.sqlite must be usable now .*locked.*doctor"
         ),
         translated(db),
     ):
