@@ -8,7 +8,6 @@ plugin and nothing of the library but its errors.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Optional
@@ -24,7 +23,7 @@ from telemetry.cli.exits import (
     is_expected,
     sentence_of,
 )
-from telemetry.cli.screen import OutputClosedError, Screen
+from telemetry.cli.screen import OutputClosedError, Screen, discard_output
 from telemetry.cli.session import Session, asks_service, shares_options
 
 #: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.
@@ -214,9 +213,7 @@ def flushed(code: int) -> int:
         code = code or int(Exit.UNAVAILABLE)
     else:
         return code
-    # What is still buffered goes nowhere, instead of failing again when the interpreter ends.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    discard_output()
     return code
 
 

@@ -59,10 +59,20 @@ def taken_by_output() -> Iterator[None]:
         raise OutputClosedError from error
     except OSError as error:
         reason = error.strerror or str(error)
+        discard_output()
         fail(
             f"standard output must take the answer ({reason}); write it elsewhere",
             Exit.UNAVAILABLE,
         )
+
+
+def discard_output() -> None:
+    """
+    Let what is still buffered go nowhere, instead of failing again when the interpreter ends.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def color_wanted(stream: Optional[TextIO] = None) -> bool:
