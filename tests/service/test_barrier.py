@@ -83,6 +83,8 @@ def test_slow_questions_do_not_make_it_look_unready(tmp_path):
 
     async def ask_while_all_are_busy():
         service.start()
+        while (await readyz(service, None)).status != 200:
+            pass
         busy = [asyncio.ensure_future(service.ask(release.wait)) for _ in range(READER_COUNT)]
         try:
             return await asyncio.wait_for(readyz(service, None), PATIENCE_S)
