@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.runtime.deadletters import count_dead_letters
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
-from telemetry.storage.sqlite import connect_read_only, translated
+from telemetry.storage.sqlite import connect_read_only, translated, user_version
 
 if TYPE_CHECKING:
     from telemetry.service.state import Service
@@ -33,7 +33,8 @@ def lag_bytes(service: Service) -> int:
     if not path.exists():
         return sum(segment.size for segment in segments)
     with translated(path), closing(connect_read_only(path)) as connection:
-        cursors = read_cursors(connection, DATABASE_SINK)
+        # One without a version is being made.
+        cursors = read_cursors(connection, DATABASE_SINK) if user_version(connection) else {}
     offsets = {segment: cursor.offset for segment, cursor in cursors.items()}
     return sum(max(0, one.size - offsets.get(one.id, 0)) for one in segments)
 
