@@ -20,18 +20,9 @@ _DENIED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 if sys.platform == "win32":
     import msvcrt
 
-    def lock(fd: int, offset: int) -> bool:
-        """
-        Lock a byte; False if another process has.
-        """
+    def _claim(fd: int, offset: int) -> None:
         os.lseek(fd, offset, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in _DENIED:
-                return False
-            raise
-        return True
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
     def unlock(fd: int, offset: int) -> None:
         """
@@ -44,10 +35,7 @@ if sys.platform == "win32":
         """
         Tell whether another process has locked a byte.
         """
-        if not lock(fd, offset):
-            return True
-        unlock(fd, offset)
-        return False
+        return _is_denied_by_trying(fd, offset)
 
     def holders_in(fd: int) -> list[tuple[int, int]]:
         """
@@ -58,17 +46,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def lock(fd: int, offset: int) -> bool:
-        """
-        Lock a byte; False if another process has.
-        """
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset, os.SEEK_SET)
-        except OSError as error:
-            if error.errno in _DENIED:
-                return False
-            raise
-        return True
+    def _claim(fd: int, offset: int) -> None:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset, os.SEEK_SET)
 
     def unlock(fd: int, offset: int) -> None:
         """
@@ -127,8 +106,22 @@ else:
             offset = start + extent
         return found
 
-    def _is_denied_by_trying(fd: int, offset: int) -> bool:
-        if not lock(fd, offset):
-            return True
-        unlock(fd, offset)
-        return False
+
+def lock(fd: int, offset: int) -> bool:
+    """
+    Lock a byte; False if another process has.
+    """
+    try:
+        _claim(fd, offset)
+    except OSError as error:
+        if error.errno in _DENIED:
+            return False
+        raise
+    return True
+
+
+def _is_denied_by_trying(fd: int, offset: int) -> bool:
+    if not lock(fd, offset):
+        return True
+    unlock(fd, offset)
+    return False

@@ -53,7 +53,7 @@ def look_into(path: Path) -> sqlite3.Connection:
         connection.close()
         cause = error.__cause__ or error
         if _says(cause, _CANNOT_SHARE) and _is_at_rest(path):
-            return _connect_at_rest(path)
+            return connect_read_only(path, is_at_rest=True)
         if is_unreachable(cause, path):
             raise unreachable(cause, path) from cause
         raise
@@ -80,18 +80,6 @@ def unreachable(error: BaseException, path: Path) -> UnreachableError:
 def _says(error: BaseException, some: Sequence[str]) -> bool:
     is_sqlite = isinstance(error, sqlite3.OperationalError)
     return is_sqlite and any(words in str(error).lower() for words in some)
-
-
-def _connect_at_rest(path: Path) -> sqlite3.Connection:
-    with translated(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro&immutable=1",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.execute("PRAGMA query_only = ON")
-        return connection
 
 
 def _is_at_rest(path: Path) -> bool:

@@ -140,13 +140,17 @@ def connect(path: Path, *, mode: str = "") -> sqlite3.Connection:
         return connection
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path, *, is_at_rest: bool = False) -> sqlite3.Connection:
     """
     Open an existing database for reading; it can neither write nor checkpoint.
+
+    Args:
+        is_at_rest: Nobody works with it, so nothing is made or locked beside it.
     """
+    at_rest = "&immutable=1" if is_at_rest else ""
     with translated(path):
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
+            f"{path.absolute().as_uri()}?mode=ro{at_rest}",
             uri=True,
             timeout=READER_BUSY_TIMEOUT_S,
             isolation_level=None,
