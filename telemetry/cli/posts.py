@@ -13,7 +13,7 @@ import click
 from telemetry.cli.counts import Count
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.finding import column_time
-from telemetry.cli.freshness import bring_up_to_date
+from telemetry.cli.freshness import bring_up_to_date, check_base
 from telemetry.cli.passedover import (
     count_passed_over,
     passed_over_runs,
@@ -65,6 +65,7 @@ def list_(limit: int) -> Exit:
     Exits with 1 where something was refused.
     """
     session = current()
+    check_base(session)
     failed = failed_of(session.config)
     waiting = waiting_of(session, failed, limit)
     passed_over = count_passed_over(session.config) if is_posting(session.config) else 0
@@ -112,6 +113,7 @@ def retry(
     session = current()
     if [bool(runs), everything, since is not None].count(True) != 1:
         raise click.UsageError("name one RUN or more, or give --all or --since")
+    check_base(session)
     if since is not None:
         return _send_older(session, column_time(since) or "", timeout_s, dry_run=dry_run)
     failed = failed_of(session.config)

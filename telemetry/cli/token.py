@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from telemetry.cli.exits import Exit, fail
+from telemetry.cli.freshness import check_base
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, parse_span, parse_when
@@ -123,6 +124,7 @@ def list_tokens() -> None:
     from telemetry.service.tokenfile import LastUsed
 
     session = current()
+    check_base(session)
     tokens = _file(session).load()
     used = LastUsed(session.config.state_dir).load()
     if session.as_json:
@@ -146,6 +148,7 @@ def revoke(token_id: str) -> None:
     import msgspec
 
     session = current()
+    check_base(session)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     changed = _file(session).change(
         token_id,

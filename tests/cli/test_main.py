@@ -145,6 +145,32 @@ def test_a_base_directory_that_is_missing_exits_with_3(telemetry, tmp_path):
     assert not missing.exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["runs"],
+        ["posts", "list"],
+        ["posts", "retry", "--all"],
+        ["token", "list"],
+        ["token", "revoke", "0123456789ab"],
+    ],
+)
+def test_a_missing_base_directory_is_told_in_the_same_words(telemetry, tmp_path, line):
+    """
+    What is listed, sent again or revoked must be somewhere, as the runs that are shown.
+    """
+    missing = tmp_path / "missing"
+
+    done = telemetry.ask(*line, "--base-dir", missing)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"error: base directory {missing} must exist to be read;"
+        " see telemetry config base_dir, or make it with telemetry init\n"
+    )
+    assert not missing.exists()
+
+
 def test_a_base_directory_that_is_a_file_exits_with_an_error(telemetry, tmp_path):
     """
     A file in the place of the directory is no traceback.
