@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -12,9 +13,10 @@ import click
 
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.freshness import check_base
-from telemetry.cli.session import Session, current, shares_options
+from telemetry.cli.session import Session, current, same_base, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.cli.times import clock, parse_span, parse_when
+from telemetry.model.errors import TelemetryError
 
 if TYPE_CHECKING:
     from telemetry.service.tokenfile import TokenFile
@@ -95,24 +97,45 @@ def create(name: str, scopes: tuple[str, ...], expires: Optional[datetime]) -> N
     Make a token called NAME, and show it: once, on standard output, and never again.
 
     Clients send it as "Authorization: Bearer TOKEN"; telemetry's own find it in
-    TELEMETRY_API_TOKEN.
+    TELEMETRY_API_TOKEN. One that cannot be shown is taken back.
     """
     from telemetry.service.tokens import Scope, mint
 
     session = current()
+    if sys.stdout is None:
+        raise click.UsageError("standard output must be open to show the token on; open it")
     now = datetime.now(timezone.utc).replace(microsecond=0)
     token, secret = mint(name, map(Scope, scopes), created=now, expires=expires)
     known_count = _file(session).add(token)
-    if session.as_json:
-        session.screen.json({**_document(token, None), "token": secret.reveal()})
-    else:
-        session.screen.lines([secret.reveal()])
+    try:
+        if session.as_json:
+            session.screen.json({**_document(token, None), "token": secret.reveal()})
+        else:
+            session.screen.lines([secret.reveal()])
+    except BaseException:
+        _take_back(session, token)
+        raise
     session.screen.note(
         f"token {token.id} ({', '.join(token.scopes)}; expires {_when(session, expires)}) "
         "is shown this once; keep it where secrets are kept"
     )
     if not known_count:
         session.screen.note("the service asks every client for a token from now on")
+
+
+def _take_back(session: Session, token: Token) -> None:
+    """
+    Forget a token that could not be shown.
+    """
+    try:
+        _file(session).remove(token.id)
+    except (OSError, TelemetryError) as error:
+        session.screen.warn(
+            f"token {token.id}, which nobody has seen, must be taken back ({error});"
+            f" run telemetry token revoke {token.id}{same_base(session)}"
+        )
+    else:
+        session.screen.note(f"token {token.id} is taken back, for nobody has seen it")
 
 
 @shares_options

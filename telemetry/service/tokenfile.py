@@ -116,6 +116,17 @@ class TokenFile:
             self._replace(list(tokens.values()))
             return changed
 
+    def remove(self, token_id: str) -> None:
+        """
+        Forget a token that nobody has seen, as if it had not been made.
+
+        Raises:
+            SettingsError: The file is damaged, or of a newer version.
+            OSError: It cannot be read or written; what it held stands.
+        """
+        with self._alone():
+            self._replace([token for token in self.load() if token.id != token_id])
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """

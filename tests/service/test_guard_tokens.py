@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -238,6 +241,67 @@ def test_create_shows_the_secret_once_on_standard_output(telemetry, tmp_path):
     assert secret.encode() not in kept
     assert "ci runner" in listed.stdout
     assert "asks every client for a token from now on" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("redirection", "code", "words"),
+    [
+        (">/dev/full", 4, "standard output must take the answer"),
+        (">&-", 2, "standard output must be open to show the token on"),
+        ("", 141, "is taken back, for nobody has seen it"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_token_that_cannot_be_shown_is_not_made(telemetry, form, redirection, code, words):
+    """
+    On a full disk, into a closed output and for a reader that has gone; what was there stays.
+    """
+    telemetry("token", "create", "seen", "--scope", "read")
+    line = [sys.executable, "-m", "telemetry", "token", "create", "b", "--scope", "read", *form]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "sh", *line],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    os.close(writer)
+    listed = json.loads(telemetry("token", "list", "--json").stdout)["tokens"]
+
+    assert done.returncode == code
+    assert words in done.stderr
+    assert [token["name"] for token in listed] == ["seen"]
+
+
+def test_a_token_that_cannot_be_taken_back_is_named(telemetry, tmp_path, monkeypatch):
+    """
+    Then it is said how to revoke it.
+    """
+
+    class Gone(io.RawIOBase):
+        """
+        An output without a reader, while another hand damages the tokens.
+        """
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            (tmp_path / "base" / "state" / "tokens.json").write_text("[]")
+            raise BrokenPipeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(Gone(), write_through=True))
+        done = telemetry("token", "create", "a", "--scope", "read")
+        sys.stdout.detach()
+
+    assert done.returncode == 141
+    assert "which nobody has seen, must be taken back (the token file" in done.stderr
+    assert "; run telemetry token revoke " in done.stderr
 
 
 def test_create_list_and_revoke_speak_json(telemetry):
