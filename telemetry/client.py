@@ -169,14 +169,21 @@ class TelemetryClient:
             runtime.contain(error)
 
     def track_run(
-        self, agent_name: str, job_type: str, trigger_type: str = "cli", **fields: Any
+        self,
+        agent_name: str,
+        job_type: str,
+        trigger_type: str = "cli",
+        *,
+        run_id: Optional[str] = None,
+        **fields: Any,
     ) -> RunContext:
         """
         Return a context manager, for ``with`` and ``async with``, that records a run.
 
-        An exception ends the run with the status it means and goes on as the same object.
+        An exception ends the run with the status it means and goes on as the same object. The
+        arguments are those of `start_run`.
         """
-        return RunContext(self, agent_name, job_type, trigger_type, fields)
+        return RunContext(self, agent_name, job_type, trigger_type, fields, run_id)
 
     @_contained((False, "the commit could not be recorded; telemetry's log says why"))
     def associate_commit(

@@ -26,21 +26,23 @@ class RunContext:
     whatever leaves the block; the same exception goes on.
     """
 
-    __slots__ = ("_agent", "_client", "_fields", "_job", "_outer", "_run", "_trigger")
+    __slots__ = ("_agent", "_client", "_fields", "_job", "_outer", "_own_id", "_run", "_trigger")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what a start says)
         self,
         client: TelemetryClient,
         agent_name: str,
         job_type: str,
         trigger_type: str,
         fields: Mapping[str, Any],
+        run_id: Optional[str] = None,
     ) -> None:
         self._client = client
         self._agent = agent_name
         self._job = job_type
         self._trigger = trigger_type
         self._fields = fields
+        self._own_id = run_id
         #: What the recorder knows the run by; None before the block is entered.
         self._run: Optional[OpenRun] = None
         self._outer: Optional[RunContext] = None
@@ -141,7 +143,7 @@ class RunContext:
     def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
         try:
             self._run = self._client._start(  # noqa: SLF001
-                self._agent, self._job, self._trigger, self._fields
+                self._agent, self._job, self._trigger, self._fields, self._own_id
             )
             self._outer = current_context()
             set_context(self)

@@ -316,6 +316,16 @@ def test_a_run_id_that_cannot_be_is_replaced(client, own):
     assert rows(client)[run_id]["status"] == "success"
 
 
+def test_a_block_takes_a_run_id_too(client):
+    """
+    Both ways to start a run take an id of the caller's own.
+    """
+    with client.track_run("my_agent", "job", run_id="mine") as run:
+        assert run.run_id == "mine"
+
+    assert rows(client)["mine"]["status"] == "success"
+
+
 def test_a_run_id_in_use_is_told_apart(client):
     """
     Two open runs of one id are two runs.

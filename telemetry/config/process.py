@@ -118,7 +118,10 @@ class TelemetryConfig(Settings):
             self._sections[key] = read_section(name, cls, self.unclaimed)
         return cast("SectionType", self._sections[key][0])
 
-    def validate(self, *, strict: bool = True) -> tuple[bool, list[str]]:
+    def validate(
+        self,
+        strict: bool = True,  # noqa: FBT001, FBT002 (the signature that existing callers use)
+    ) -> tuple[bool, list[str]]:
         """
         Check the settings against the machine: directories, addresses, what belongs together.
 

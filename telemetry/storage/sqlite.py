@@ -275,8 +275,9 @@ def _look(path: Path) -> None:
             )
         if version == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             raise PausedSinkError(
-                f"the database {path} must be one of this library's (got another program's tables);"
-                " move it away, or name another file in TELEMETRY_DB_PATH"
+                f"the database {path} must be this library's (got another program's tables);"
+                " move it away, or name another file in TELEMETRY_DB_PATH;"
+                " telemetry import takes over runs of the original system"
             )
     finally:
         connection.close()

@@ -28,6 +28,7 @@ from telemetry.model.errors import OutOfTimeError, PausedSinkError, PermanentSin
 from telemetry.model.records import Change, RecordType
 from telemetry.model.values import time_text
 from telemetry.storage.attempts import Attempt, Attempts
+from telemetry.storage.baseid import HEADER
 from telemetry.storage.beginning import ALL, Beginning, begin_now
 from telemetry_plugins.http.answers import Answer, Request, Verdict
 from telemetry_plugins.http.finished import Finish, Runs, body_of, complete, is_postable
@@ -47,6 +48,9 @@ WANTED_BYTES = 4096
 #: A POST answered so after it was processed: the answer is to be fetched elsewhere, which nobody
 #: needs. Google's Apps Script says 302 once the row is stored.
 STORED_ELSEWHERE = frozenset({302, 303})
+#: What a telemetry service answers at an address that takes no runs: the original system called the
+#: service by this variable, too.
+NOT_A_WEBHOOK = frozenset({401, 403, 404, 405})
 MAX_REMEMBERED = 10_000
 
 
@@ -236,6 +240,11 @@ class PostsSink:
             raise wire.patience.failure(
                 f"{wire.shown} must take runs now (answered {answer.status}: {said})",
                 answer.retry_after_s(),
+            )
+        if answer.status in NOT_A_WEBHOOK and HEADER.lower() in answer.headers:
+            raise PausedSinkError(
+                f"METRICS_API_URL must be a webhook ({wire.shown} is a telemetry service, and"
+                f" answered {answer.status}); name that one in TELEMETRY_API_URL instead"
             )
         if answer.verdict is Verdict.DENIED:
             raise PausedSinkError(

@@ -40,6 +40,7 @@ def test_a_missing_directory_is_an_error_only_when_strict(strict, skip, expected
 
     assert fine is expected
     assert len(lines) == 3
+    assert config.validate(strict) == (fine, lines)
 
 
 def test_a_file_where_a_directory_belongs_is_always_an_error(tmp_path):

@@ -383,6 +383,18 @@ def test_two_agents_of_one_directory_post_each_run_once(server, make_config):
     assert len(kept) == len(set(kept)) == 21
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_service_is_no_webhook(status, server, make_posts):
+    """
+    Whoever names a service as the original could hears of the right variable; no run is refused.
+    """
+    headers = {"Telemetry-Base": "0" * 32}
+    server.will({"do": "answer", "status": status, "headers": headers})
+
+    with pytest.raises(PausedSinkError, match="name that one in TELEMETRY_API_URL instead"):
+        make_posts().write([whole(1, "ended")], NOWHERE)
+
+
 def test_a_paused_sink_says_so_once(server, make_config, hurried, capsys):
     """
     A wrong token is one warning, however often it is asked again, and everything is kept.
