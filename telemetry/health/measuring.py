@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import attrs
 
+from telemetry.model.errors import TransientSinkError
 from telemetry.storage.sqlite import connect_read_only, translated
 
 if TYPE_CHECKING:
@@ -97,8 +98,14 @@ class Measured:
     database_bytes_per_run: float
 
 
-def measure(
-    client: Recording, directory: Path, database: Path, *, runs: int, seconds: float
+def measure(  # noqa: PLR0913 (what records, where it goes, and three limits)
+    client: Recording,
+    directory: Path,
+    database: Path,
+    *,
+    runs: int,
+    seconds: float,
+    patience_s: float,
 ) -> Measured:
     """
     Record runs and ask for them.
@@ -108,17 +115,19 @@ def measure(
         directory: The journal's.
         runs: At most so many runs,
         seconds: and recording for at most so long.
+        patience_s: How long the database may take after that; its speed is a figure, no limit.
 
     Raises:
-        TelemetryError: Nothing arrived in the database.
+        TransientSinkError: Not all of it has arrived in the database by then.
+        TelemetryError: The database cannot be read.
     """
     begun = time.perf_counter()
     times, count = _record(client, runs, begun + seconds)
     written_s = time.perf_counter() - begun
-    client.flush(seconds)
+    _require_arrived(client.flush(patience_s), patience_s)
     stored_s = time.perf_counter() - begun
     questions = ask(database)
-    exit_ms = _exit_ms(client, seconds)
+    exit_ms = _exit_ms(client, patience_s)
     writes = sum(map(len, times.values()))
     every = [each for some in times.values() for each in some]
     return Measured(
@@ -197,14 +206,22 @@ def _timed(times: list[float], call: Callable[[], object]) -> None:
     times.append(time.perf_counter() - begun)
 
 
-def _exit_ms(client: Recording, seconds: float) -> float:
+def _exit_ms(client: Recording, patience_s: float) -> float:
     """
     Measure the end of a process that has just ended a run.
     """
     client.end_run(client.start_run("measured", "exit"), status="success")
     begun = time.perf_counter()
-    client.close(seconds)
+    _require_arrived(client.close(patience_s), patience_s)
     return (time.perf_counter() - begun) * 1000
+
+
+def _require_arrived(has_arrived: bool, patience_s: float) -> None:  # noqa: FBT001 (an answer)
+    if not has_arrived:
+        raise TransientSinkError(
+            f"the database must take what is recorded within {patience_s:g} s (it did not);"
+            " measure again when the machine is idle, or with fewer --runs"
+        )
 
 
 def _bytes(directory: Path) -> int:

@@ -27,6 +27,18 @@ def test_figures_stand_beside_the_baselines(telemetry):
     assert f"recording into {telemetry.base}" in done.stdout.splitlines()[-1]
 
 
+def test_a_short_measurement_waits_for_the_database(telemetry):
+    """
+    However short the recording: the database gets its time, and nothing is said beside the answer.
+    """
+    telemetry.base.mkdir()
+    done = telemetry("measure", "--runs", "100000", "--seconds", "0.1")
+
+    assert (done.returncode in {0, 1}, done.stderr) == (True, "")
+    assert "until they were in the database" in done.stdout
+    assert not list(telemetry.base.iterdir())
+
+
 def test_json_has_every_figure(telemetry):
     """
     The same for programs.

@@ -4,6 +4,9 @@ Measuring: percentiles that are right, and baselines judged by who set them.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import attrs
 import pytest
 
@@ -11,6 +14,7 @@ from telemetry import TelemetryClient
 from telemetry.health.baselines import BASELINES, Whose, judged
 from telemetry.health.measuring import QUESTIONS, latency, measure
 from telemetry.health.results import Outcome
+from telemetry.model.errors import TransientSinkError
 
 
 @pytest.fixture
@@ -19,7 +23,23 @@ def measured(config):
     The figures of a few runs.
     """
     client = TelemetryClient(config)
-    return measure(client, config.ndjson_dir, config.db_path, runs=5, seconds=20)
+    return measure(client, config.ndjson_dir, config.db_path, runs=5, seconds=20, patience_s=60)
+
+
+def test_what_does_not_arrive_is_not_asked_for(config):
+    """
+    A database that is held by somebody else is said to be late, not to be broken.
+    """
+    TelemetryClient(config).close(60)
+    config.db_path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(config.db_path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        client = TelemetryClient(config)
+        with pytest.raises(TransientSinkError) as caught:
+            measure(client, config.ndjson_dir, config.db_path, runs=1, seconds=0.1, patience_s=0.1)
+        client.close(0)
+
+    assert "must take what is recorded within 0.1 s" in str(caught.value)
 
 
 def test_percentiles_are_times_that_were_taken():
