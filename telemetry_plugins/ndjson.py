@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 import time
+from _thread import RLock
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Optional
 
@@ -99,7 +99,7 @@ class NdjsonJournal:
         self._shares_appends = shares_appends
         self._monotonic = monotonic
         self._reader: Optional[SegmentReader] = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._is_renewing = False
         self._writer = ""
         # Of the open file. `_second` is what `append` compares: `_NEVER` sends it the slow way.
@@ -199,7 +199,7 @@ class NdjsonJournal:
         """
         Make the journal the child's: a new lock and writer; the shared file stays open.
         """
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._is_renewing = False
         self._reader = None
         self._writer = ""

@@ -11,7 +11,7 @@ unlinked file excludes nobody.
 from __future__ import annotations
 
 import os
-import threading
+from _thread import RLock
 from typing import TYPE_CHECKING, Optional
 
 import attrs
@@ -55,7 +55,7 @@ class _Registry:
         for file in getattr(self, "files", {}).values():
             file.is_lost = True
         self.pid = os.getpid()
-        self.mutex = threading.RLock()
+        self.mutex = RLock()
         self.files: dict[tuple[int, int], _LockFile] = {}
 
     def check(self) -> None:

@@ -1,21 +1,42 @@
 """
-Threads and queues of the operating system, whatever has been patched.
+Threads, locks and queues of the operating system, whatever has been patched.
 
 gevent and eventlet replace Python's threads by greenlets that run only when the program lets them;
 a follower among them would never run, or would stop the program while its database is busy. So
 followers use the originals. `SimpleQueue` comes from C and is safe in signal handlers and
 destructors.
+
+Their locks are for greenlets of one thread: between two, a waiting one may never be woken, or be
+told `LoopExit`. So what a follower shares with anybody is locked by the originals, too: by
+`allocate_lock`, or by `_thread.RLock`, which nobody replaces. Nothing yields to another greenlet
+while it holds one.
 """
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 import time
 from _queue import Empty, SimpleQueue
 from typing import Any, Callable
 
-__all__ = ["Empty", "SimpleQueue", "is_main_thread", "patient_sleep", "start_thread"]
+__all__ = [
+    "Empty",
+    "SimpleQueue",
+    "allocate_lock",
+    "is_main_thread",
+    "patient_sleep",
+    "start_thread",
+]
+
+
+def allocate_lock() -> _thread.LockType:
+    """
+    Return a lock that is not re-entrant, for threads of any kind.
+    """
+    lock: _thread.LockType = (_original("_thread", "allocate_lock") or _thread.allocate_lock)()
+    return lock
 
 
 def start_thread(target: Callable[[], None], name: str) -> None:

@@ -12,6 +12,7 @@ import logging
 import sys
 import threading
 import time
+from _thread import RLock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Union
@@ -44,7 +45,7 @@ class _State:
         """
         Replace the mutex: in a child its holder may not exist.
         """
-        self.mutex = threading.RLock()
+        self.mutex = RLock()
 
 
 _guard = _Guard()

@@ -4,9 +4,9 @@ Bringing refused records back to the journal, with the same ids.
 
 from __future__ import annotations
 
-import _thread
 from typing import TYPE_CHECKING
 
+from telemetry.runtime.natives import allocate_lock
 from telemetry.runtime.notices import notice
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Restoring:
         """
         Begin afresh: whoever was restoring is not in this process.
         """
-        self._turn = _thread.allocate_lock()
+        self._turn = allocate_lock()
 
     @property
     def is_needed(self) -> bool:

@@ -9,12 +9,11 @@ ends.
 
 from __future__ import annotations
 
-import _thread
 from collections import deque
 
 import attrs
 
-from telemetry.runtime.natives import Empty, SimpleQueue
+from telemetry.runtime.natives import Empty, SimpleQueue, allocate_lock
 
 MAX_RECORDS = 1000
 MAX_BYTES = 1 << 20
@@ -73,7 +72,7 @@ class EmergencyRing:
         Forget the parent's records: the parent still has them.
         """
         self._inbox: SimpleQueue[tuple[bytes, int]] = SimpleQueue()
-        self._turn = _thread.allocate_lock()
+        self._turn = allocate_lock()
         self._kept: tuple[deque[Waiting], ...] = tuple(deque() for _ in CLASSES)
         self._dropped = [0] * len(CLASSES)
         self._byte_count = 0

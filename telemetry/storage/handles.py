@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import weakref
+from _thread import RLock
 from typing import TYPE_CHECKING, Callable, Optional
 
 from telemetry.storage.sqlite import identity
@@ -44,7 +45,7 @@ class Handle:
         self._connection: Optional[sqlite3.Connection] = None
         self._owner = (0, 0)
         self._file: Optional[tuple[int, int]] = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
         _hook()
         _handles.add(self)
 
@@ -101,7 +102,7 @@ class Handle:
         self._lock.release()
 
     def _after_fork_in_child(self) -> None:  # pragma: no cover (runs in a forked child)
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.drop()
 
 

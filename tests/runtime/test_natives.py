@@ -37,6 +37,41 @@ assert client.flush(30)
 print(client.get_stats()["status_counts"])
 client.close()
 """
+SHARED = """
+import sys
+from pathlib import Path
+from gevent import monkey
+if sys.argv[1] == "before":
+    monkey.patch_all()
+from telemetry.runtime import notices
+from telemetry.runtime.locks import locked_by_another
+from telemetry.runtime.natives import SimpleQueue, allocate_lock, start_thread
+from telemetry.storage.handles import Handle
+from telemetry_plugins.ndjson import NdjsonJournal
+if sys.argv[1] == "after":
+    monkey.patch_all()
+
+base = Path(sys.argv[2])
+journal = NdjsonJournal(base)
+handle = Handle(base / "telemetry.db", lambda: None)
+lock = allocate_lock()
+ended = SimpleQueue()
+
+def work():
+    for _ in range(3000):
+        journal.close()
+        with handle.held(), lock:
+            notices.count("turn")
+        locked_by_another(base / "lock")
+    ended.put(None)
+
+for _ in range(2):
+    start_thread(work, "worker")
+work()
+for _ in range(3):
+    ended.get(timeout=30)
+print(notices.counts()["turn"])
+"""
 SUBINTERPRETER = """
 import sys
 CODE = '''
@@ -93,6 +128,18 @@ def test_greenlets_record_and_followers_follow(tmp_path, patched):
     done = run(GEVENT, patched, tmp_path / "base", cwd=tmp_path)
 
     assert done.stdout == "{'success': 10}\n"
+    assert not done.stderr
+
+
+@on_cpython
+@pytest.mark.parametrize("patched", ["before", "after"])
+def test_threads_and_greenlets_wait_for_each_other(tmp_path, patched):
+    """
+    Whoever waits for a lock that another thread holds is woken, whenever gevent patches.
+    """
+    done = run(SHARED, patched, tmp_path, cwd=tmp_path)
+
+    assert done.stdout == "9000\n"
     assert not done.stderr
 
 
