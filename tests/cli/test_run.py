@@ -206,14 +206,16 @@ def test_a_reader_that_goes_ends_the_command_as_without_us(telemetry):
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "error"),
+    ("command", "code", "error", "told"),
     [
-        ("no-such-command-here", 127, "FileNotFoundError"),
-        (str(Path(__file__).parent), 126, "PermissionError"),
+        ("no-such-command-here", 127, "FileNotFoundError", "got no-such-command-here: No such"),
+        ("no such command", 127, "FileNotFoundError", "got 'no such command': No such file"),
+        ("", 127, "FileNotFoundError", "got '': it is empty); check the name and PATH"),
+        (str(Path(__file__).parent), 126, "PermissionError", f"got {Path(__file__).parent}: "),
     ],
 )
 @posix_only
-def test_a_command_that_cannot_start_is_a_failed_run(telemetry, command, code, error):
+def test_a_command_that_cannot_start_is_a_failed_run(telemetry, command, code, error, told):
     """
     127 and 126 as in a shell, one line that says why, and a run that says it too.
     """
@@ -221,7 +223,9 @@ def test_a_command_that_cannot_start_is_a_failed_run(telemetry, command, code, e
     run, _, _ = _recorded(telemetry)
 
     assert done.returncode == code
-    assert done.stderr.startswith(f"telemetry run: {command} cannot be started (")
+    assert done.stderr.startswith(
+        f"telemetry run: the command must be one that can be started ({told}"
+    )
     assert done.stderr.count("\n") == 1
     assert run["status"] == "failed"
     assert run["error_summary"].startswith(error)

@@ -4,6 +4,7 @@ How a child process ended, and what that means for its run.
 
 from __future__ import annotations
 
+import shlex
 import signal
 from typing import Any, Optional
 
@@ -88,10 +89,13 @@ def refused(command: str, error: OSError) -> Ending:
     """
     Return the ending of a command that could not be started.
     """
-    missing = isinstance(error, FileNotFoundError)
+    # For an empty name, which is nowhere to be found, each system has another error.
+    missing = not command or isinstance(error, FileNotFoundError)
+    kind = FileNotFoundError if missing else type(error)
+    reason = (error.strerror or str(error)) if command else "it is empty"
     way_out = "check the name and PATH" if missing else "check its permissions and format"
-    reason = error.strerror or str(error)
     return Ending(
         exit_code=NOT_FOUND if missing else NOT_EXECUTABLE,
-        refusal=f"{type(error).__name__}: {command} cannot be started ({reason}); {way_out}",
+        refusal=f"{kind.__name__}: the command must be one that can be started"
+        f" (got {shlex.quote(command)}: {reason}); {way_out}",
     )
