@@ -1,5 +1,5 @@
 """
-How fast a follower works, and how long it leaves a failing sink alone.
+How fast a follower works.
 
 The interpreter's lock is the only thing that followers and callers share. While this process
 records, a follower works in slices of a millisecond or two with long pauses between them, so that
@@ -9,12 +9,8 @@ full speed.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Optional
-
-from telemetry.runtime.chance import chance
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from telemetry.runtime.doorbell import Doorbell
@@ -31,10 +27,6 @@ MIN_READ_BYTES = 2 << 10
 FIRST_READ_BYTES = 16 << 10
 QUIET_READ_BYTES = 64 << 10
 MAX_READ_BYTES = 1 << 20
-
-FIRST_RETRY_S = 0.25
-MIN_RETRY_S = 0.02
-MAX_RETRY_S = 30.0
 
 
 class Pace:
@@ -76,70 +68,3 @@ class Pace:
         wanted = int(self._polite_bytes * min(2.0, SLICE_S / max(used, 1e-6)))
         self._polite_bytes = max(MIN_READ_BYTES, min(wanted, QUIET_READ_BYTES))
         self.pause_s = min(max(used, SLICE_S / 4) * self._pause_factor, MAX_PAUSE_S)
-
-
-class Outage:
-    """
-    A time in which a sink takes nothing: growing pauses with full jitter, for ever.
-
-    Between two tries the sink is left alone entirely, which is all that a circuit breaker does.
-    """
-
-    def __init__(self) -> None:
-        self.attempt_count = 0
-        self.until = 0.0
-        self.reason = ""
-        self._waits: Optional[Iterator[float]] = None
-
-    @property
-    def is_on(self) -> bool:
-        """
-        Return whether the last try failed.
-        """
-        return self.attempt_count > 0
-
-    def remaining_s(self) -> float:
-        """
-        Return for how long the sink is still left alone.
-        """
-        return max(0.0, self.until - time.monotonic()) if self.is_on else 0.0
-
-    def fail(self, reason: str, retry_after_s: Optional[float] = None) -> bool:
-        """
-        Count a failed try and choose the next pause; True if the outage begins with it.
-
-        Args:
-            retry_after_s: The sink's own wish, which replaces the backoff.
-        """
-        if self._waits is None:
-            self._waits = _waits()
-        # Full jitter, as `backoff.full_jitter` has it, but not from the generator of the agent.
-        wait = chance.uniform(0, next(self._waits))
-        if retry_after_s is not None:
-            wait = retry_after_s
-        self.until = time.monotonic() + max(MIN_RETRY_S, wait)
-        self.reason = reason
-        self.attempt_count += 1
-        return self.attempt_count == 1
-
-    def end(self) -> bool:
-        """
-        Count a success; True if an outage ends with it.
-        """
-        was_on = self.is_on
-        self.attempt_count = 0
-        self.until = 0.0
-        self.reason = ""
-        self._waits = None
-        return was_on
-
-
-def _waits() -> Iterator[float]:
-    try:
-        from backoff import expo
-    except (ImportError, OSError):
-        # Not even a module can be read: out of file descriptors, perhaps, and no hurry will help.
-        return itertools.repeat(MAX_RETRY_S)
-    waits = expo(base=2, factor=FIRST_RETRY_S, max_value=MAX_RETRY_S)
-    next(waits)
-    return waits

@@ -1,5 +1,5 @@
 """
-What others want of a follower: that it delivers everything, or just wakes.
+What others want of a follower: that it delivers everything, ends in time, or just wakes.
 
 Requests are numbered and come through a queue; only the follower's own thread changes what it has
 asked, answered and refused, so nothing here needs a lock.
@@ -8,6 +8,8 @@ asked, answered and refused, so nothing here needs a lock.
 from __future__ import annotations
 
 import itertools
+import time
+from typing import Optional
 
 from telemetry.runtime.natives import Empty, SimpleQueue
 
@@ -18,7 +20,8 @@ class Requests:
     """
     The requests to one follower.
 
-    `ask`, `wake`, `has_answered` and `has_refused` are for everybody, the rest for its driver.
+    `ask`, `stop`, `go_on`, `wake`, `has_answered` and `has_refused` are for everybody, the rest for
+    its driver.
     """
 
     def __init__(self) -> None:
@@ -26,6 +29,12 @@ class Requests:
         self._numbers = itertools.count(1)
         #: The highest number received, answered and refused so far.
         self.asked = self.answered = self.refused = 0
+        #: Whether what is left since the last `stop` is for whoever follows next.
+        self.has_given_up = False
+        #: Whether the follower should end when it has delivered what is left.
+        self.is_stopping = False
+        #: A point of `time.monotonic`, looked at between batches, at which work ends unfinished.
+        self.deadline: Optional[float] = None
 
     def ask(self) -> int:
         """
@@ -34,6 +43,25 @@ class Requests:
         number = next(self._numbers)
         self._queue.put(number)
         return number
+
+    def stop(self, deadline: float) -> None:
+        """
+        Ask for all that is left, and for the end after it.
+
+        Args:
+            deadline: A point of `time.monotonic`, looked at between batches.
+        """
+        self.has_given_up = False
+        self.deadline = deadline
+        self.is_stopping = True
+        self.ask()
+
+    def go_on(self) -> None:
+        """
+        Take back an earlier `stop`.
+        """
+        self.is_stopping = False
+        self.deadline = None
 
     def wake(self) -> None:
         """
@@ -60,6 +88,13 @@ class Requests:
         """
         return self.asked > self.answered
 
+    @property
+    def is_late(self) -> bool:
+        """
+        Return whether the deadline has passed.
+        """
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
     def answer(self, number: int) -> None:
         """
         Tell those who asked, up to a number, that they have what they asked for.
@@ -79,6 +114,13 @@ class Requests:
         self.take()
         self.answered = self.asked
 
+    def give_up(self) -> None:
+        """
+        Leave what is left to whoever follows next, and let nobody wait for it.
+        """
+        self.has_given_up = True
+        self.drop()
+
     def take(self) -> None:
         """
         Receive what has come, without waiting.
@@ -91,8 +133,10 @@ class Requests:
 
     def wait(self, seconds: float) -> None:
         """
-        Sleep until something comes, or the time is over.
+        Sleep until something comes, the time is over, or the deadline.
         """
+        if self.deadline is not None:
+            seconds = min(seconds, self.deadline - time.monotonic())
         if seconds > 0 and self._queue.empty():
             try:
                 self._receive(self._queue.get(timeout=seconds))

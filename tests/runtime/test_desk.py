@@ -14,7 +14,7 @@ from telemetry.model.records import Change
 from telemetry.runtime import desk
 from telemetry.runtime.deadletters import read_dead_letters
 from telemetry.runtime.desk import WritingDesk
-from telemetry.runtime.follower import PROBE_S
+from telemetry.runtime.outage import PROBE_S
 from telemetry.testing import MemorySink
 
 TIMEOUT_S = 60
