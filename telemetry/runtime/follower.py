@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.runtime.carrier import Carrier
+from telemetry.runtime.natives import allocate_lock
 from telemetry.runtime.requests import Requests
 from telemetry.runtime.surroundings import FollowerStats, ForkedError, State, Surroundings
 
@@ -46,7 +47,7 @@ class Follower:
         self.requests = Requests()
         self._carrier = Carrier(self.sink, self._journal, self._config, self._shared, self.requests)
         self.leadership = self._carrier.leadership
-        self.turn = _thread.allocate_lock()
+        self.turn = allocate_lock()
         #: Whether a thread is at work or about to be; only the watcher and the thread change it.
         self._has_thread = False
         self._driver = 0
