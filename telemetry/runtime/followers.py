@@ -19,24 +19,21 @@ from typing import TYPE_CHECKING, Callable, Optional
 import attrs
 
 from telemetry.runtime.doorbell import Doorbell
+from telemetry.runtime.ending import close_sinks, end_here, end_threads
 from telemetry.runtime.follower import Follower
 from telemetry.runtime.forks import on_fork_in_child
-from telemetry.runtime.natives import patient_sleep, start_thread
+from telemetry.runtime.natives import start_thread
 from telemetry.runtime.notices import notice
 from telemetry.runtime.restoring import Restoring
 from telemetry.runtime.ring import EmergencyRing, RingStats
 from telemetry.runtime.surroundings import AGENT, FollowerStats, Manners, State, Surroundings
 from telemetry.runtime.syncing import Syncing
-from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher, in_order_of_end
+from telemetry.runtime.tickets import Ticket, ask, wait_for
+from telemetry.runtime.watcher import NO_CHORE, Chore, Watcher
 
 if TYPE_CHECKING:
     from telemetry.config import TelemetryConfig
     from telemetry.sinks import Journal, Sink
-
-#: Of the time that a close may take, what the sinks have that may still record something.
-HEAD_START = 0.5
-MIN_GLANCE_S = 0.0005
-MAX_GLANCE_S = 0.005
 
 
 @attrs.frozen
@@ -49,37 +46,6 @@ class FollowersStats:
     emergency: RingStats
     #: Whether threads are at work for this process.
     is_started: bool
-
-
-@attrs.frozen
-class Ticket:
-    """
-    A request to one follower, for those who must not wait for it but may look.
-    """
-
-    _follower: Follower
-    _number: int
-
-    @property
-    def is_done(self) -> bool:
-        """
-        Return whether all that was in the journal when it was asked has reached the sink.
-        """
-        return self._follower.requests.has_answered(self._number)
-
-    @property
-    def is_refused(self) -> bool:
-        """
-        Return whether it is in vain: the sink wants to be left alone, or has no thread.
-        """
-        return self._follower.is_threadless or self._follower.requests.has_refused(self._number)
-
-    @property
-    def is_failing(self) -> bool:
-        """
-        Return whether the sink takes nothing now: it is tried again, with growing pauses.
-        """
-        return self._follower.state is State.OUTAGE
 
 
 class Followers:
@@ -187,7 +153,7 @@ class Followers:
         self.start()
         for follower in self._followers:
             if follower.name == sink:
-                return Ticket(follower, follower.requests.ask())
+                return ask(follower)
         return None
 
     def catch_up(self, timeout_s: float) -> bool:
@@ -218,10 +184,11 @@ class Followers:
         try:
             self._restoring.restore()
             if watcher is not None:
-                return self._stop_threads(watcher, deadline)
-            if self._config.drain == "external" or not has_records:
-                return self._close_sinks()
-            return self._leave(deadline)
+                return end_threads(self._followers, watcher, deadline)
+            if has_records and self._config.drain != "external":
+                return end_here(self._followers, deadline)
+            close_sinks(self._followers)
+            return True
         finally:
             if not self._is_exiting:
                 self._closes_at = None
@@ -312,78 +279,22 @@ class Followers:
         """
         Have every follower deliver: by its thread, or here.
         """
-        asked = [(follower, follower.requests.ask()) for follower in self._threaded()]
+        threaded = self._threaded()
+        tickets = [ask(follower) for follower in threaded]
         is_complete = True
         for follower in self._followers:
-            if all(follower is not other for other, _ in asked):
+            if follower not in threaded:
                 is_done = follower.drain(deadline)
                 if is_done is None:
-                    asked.append((follower, follower.requests.ask()))
+                    tickets.append(ask(follower))
                 else:
                     is_complete &= is_done
-        return self._await(asked, deadline) and is_complete
-
-    def _await(self, asked: list[tuple[Follower, int]], deadline: float) -> bool:
-        glance_s = MIN_GLANCE_S
-        waiting = asked
-        while waiting:
-            waiting = [
-                (follower, number)
-                for follower, number in waiting
-                if not follower.requests.has_answered(number)
-            ]
-            if not waiting:
-                break
-            is_hopeless = all(
-                follower.is_threadless or follower.requests.has_refused(number)
-                for follower, number in waiting
-            )
-            if is_hopeless or time.monotonic() >= deadline:
-                return False
-            patient_sleep(min(glance_s, max(0.0, deadline - time.monotonic())))
-            glance_s = min(glance_s * 2, MAX_GLANCE_S)
-        return True
+        return wait_for(tickets, deadline) and is_complete
 
     def _threaded(self) -> list[Follower]:
         if self._watcher is None:
             return []
         return [follower for follower in self._followers if not follower.is_threadless]
-
-    # Ending
-
-    def _stop_threads(self, watcher: Watcher, deadline: float) -> bool:
-        """
-        Let the threads finish, each for itself, and leave those behind that do not.
-        """
-        watcher.stop(deadline)
-        first, last = in_order_of_end(self._followers)
-        for follower in first:
-            follower.stop(deadline)
-        if first:
-            now = time.monotonic()
-            _await_end(watcher, first, now + (deadline - now) * HEAD_START)
-        for follower in last:
-            follower.stop(deadline)
-        has_ended = _await_end(watcher, self._followers, deadline)
-        return has_ended and all(follower.is_complete for follower in self._followers)
-
-    def _leave(self, deadline: float) -> bool:
-        """
-        Drain here: no thread could be started. Only sinks that keep cursors: a network may hang.
-        """
-        is_complete = True
-        for follower in self._followers:
-            is_complete &= follower.keeps_cursors and bool(follower.drain(deadline))
-        return self._close_sinks() and is_complete
-
-    def _close_sinks(self) -> bool:
-        """
-        Close what this thread worked with; a thread that was left behind in a sink keeps it.
-        """
-        for follower in self._followers:
-            if follower.has_ended:
-                follower.close()
-        return True
 
     # Asked by followers
 
@@ -394,19 +305,6 @@ class Followers:
 
     def _crowd(self) -> int:
         return sum(follower.state is State.WORKING for follower in self._followers)
-
-
-def _await_end(watcher: Watcher, followers: Sequence[Follower], deadline: float) -> bool:
-    """
-    Return whether the threads of followers ended in time.
-    """
-    glance_s = MIN_GLANCE_S
-    while not (watcher.has_begun and all(follower.has_ended for follower in followers)):
-        if time.monotonic() >= deadline:
-            return False
-        patient_sleep(glance_s)
-        glance_s = min(glance_s * 2, MAX_GLANCE_S)
-    return True
 
 
 def _at_exit(reference: weakref.ref[Followers]) -> None:

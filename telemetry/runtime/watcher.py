@@ -10,11 +10,12 @@ another process leads, hardly ever.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 import attrs
 
+from telemetry.runtime.ending import in_order_of_end
 from telemetry.runtime.natives import SimpleQueue, start_thread
 from telemetry.runtime.notices import notice
 from telemetry.runtime.pacing import LINGER_S
@@ -220,17 +221,3 @@ class Watcher:
             for follower in self._followers
             if follower.state in (State.IDLE, State.WORKING) and follower.leadership.is_leader
         ]
-
-
-def in_order_of_end(followers: Iterable[Follower]) -> tuple[list[Follower], list[Follower]]:
-    """
-    Return which followers end first, and which last: those that keep their cursors with their rows.
-
-    What the first do, they may record (where a run worked, that it was posted), and that belongs
-    into the database too. Else each start of a command would find it behind the journal.
-    """
-    first: list[Follower] = []
-    last: list[Follower] = []
-    for follower in followers:
-        (last if follower.keeps_cursors else first).append(follower)
-    return first, last

@@ -11,6 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Callable, Optional
 
+from telemetry.runtime.tickets import MAX_GLANCE_S, MIN_GLANCE_S
 from telemetry.service.newcomers import Newcomers
 from telemetry.service.problems import unavailable
 from telemetry.storage.cursors import DATABASE_SINK
@@ -18,10 +19,9 @@ from telemetry.storage.cursors import DATABASE_SINK
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from telemetry.runtime.followers import Followers, Ticket
+    from telemetry.runtime.followers import Followers
+    from telemetry.runtime.tickets import Ticket
 
-MIN_GLANCE_S = 0.0005
-MAX_GLANCE_S = 0.005
 TIMEOUT_S = 20.0
 #: Less while the database takes nothing: it was tried thrice then, and whoever asks should hear so.
 FAILING_TIMEOUT_S = 5.0

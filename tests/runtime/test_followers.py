@@ -181,22 +181,6 @@ def test_one_sink_can_be_asked_without_waiting(station, collector, gate, eventua
     gate.is_open.set()
 
 
-def test_who_cannot_deliver_refuses_a_ticket(station, collector, eventually):
-    """
-    Whoever waits for a ticket learns that it is in vain.
-    """
-
-    def refuse(batch):
-        raise PausedSinkError("no")
-
-    followers = station.follow(collector("paused", refuse))
-    station.log(1)
-
-    ticket = followers.ask("paused")
-    eventually(lambda: ticket.is_refused)
-    assert not ticket.is_done
-
-
 def test_followers_start_again_after_close(station, collector):
     """
     Closing releases the sinks; the next record opens them again.
