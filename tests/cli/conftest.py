@@ -69,11 +69,14 @@ class Telemetry:
             "NO_COLOR",
             "FORCE_COLOR",
             "COLUMNS",
+            "LINES",
+            "TTY_",
             "COV_",
         )
         env = {name: text for name, text in os.environ.items() if not name.startswith(begins)}
         env["PYTHONPATH"] = str(ROOT)
         env["PYTHONIOENCODING"] = "utf-8"
+        env["TERM"] = "xterm"
         env["TELEMETRY_BASE_DIR"] = str(self.base)
         return {**env, **more}
 
