@@ -99,6 +99,7 @@ def _workplace(config: TelemetryConfig) -> Iterator[TelemetryConfig]:
     _sweep(place)
     try:
         base = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        base.chmod(0o700)  # what a umask left of it
     except OSError as error:
         fail(
             f"{place} must take a directory to be measured in ({error.strerror or error});"

@@ -96,12 +96,13 @@ def restore_now(
     """
     Restore while no other operator is at work and no other process writes the database.
     """
+    from telemetry.runtime.places import make_private
     from telemetry.storage import restore as storage
     from telemetry.storage.backup import UnusableBackupError
     from telemetry.storage.leftovers import sweep_database
 
     config = session.config
-    config.db_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(config.db_path.parent)
     with operating(config, wait_s), without_writers(config, wait_s):
         sweep_database(config.db_path)
         with progress_bar(session) as progress:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -51,6 +52,7 @@ class ExcelWriter:
         self._order = order
         # The library leaves its own files behind where it does not come to an end.
         self._scratch = tempfile.mkdtemp(prefix="telemetry-export-")
+        Path(self._scratch).chmod(0o700)  # what a umask left of it
         self._book = xlsxwriter.Workbook(
             file,
             {

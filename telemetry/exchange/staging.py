@@ -42,6 +42,7 @@ class Staging:
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="telemetry-import-")
         path = Path(self._directory.name) / "staging.sqlite"
+        path.parent.chmod(0o700)  # what a umask left of it
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.executescript(_SCHEMA)
         self._connection.execute("BEGIN")

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from telemetry.model.errors import UsageError
+from telemetry.storage.appendfile import open_new
 
-_FLAGS = (
-    os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _COPIED_BYTES = 1 << 20
 
 
@@ -37,7 +36,7 @@ def whole_file(path: Path, *, replaces: bool) -> Iterator[BinaryIO]:
     """
     _check(path, replaces=replaces)
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    with os.fdopen(os.open(temporary, _FLAGS, 0o600), "w+b") as file:
+    with os.fdopen(open_new(temporary, _FLAGS), "w+b") as file:
         try:
             yield cast("BinaryIO", file)
             file.flush()

@@ -16,13 +16,14 @@ import msgspec
 from telemetry.model.errors import CursorMovedError
 from telemetry.runtime.notices import suppressed
 from telemetry.sinks import Cursor, CursorKeeper, Sink
+from telemetry.storage.appendfile import make_private_directory, open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: Segments remembered in a cursor file; beyond it, those that are gone are forgotten.
 MAX_SEGMENTS = 1000
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
 _FLAGS |= getattr(os, "O_BINARY", 0)
 
 #: Handed over with records that belong to no position: the ring's, and parts of a batch.
@@ -129,10 +130,10 @@ class FileCursors:
     def _replace(self, data: bytes) -> None:
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            fd = os.open(temporary, _FLAGS, 0o600)
+            fd = open_private(temporary, _FLAGS)
         except FileNotFoundError:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(temporary, _FLAGS, 0o600)
+            make_private_directory(self.path.parent)
+            fd = open_private(temporary, _FLAGS)
         try:
             os.write(fd, data)
             if self._is_synced:

@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from telemetry.model.records import Record
-from telemetry.storage.appendfile import identity_of
+from telemetry.storage.appendfile import identity_of, make_private_directory, open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_REASON_LENGTH = 2000
 _DIRECTORY = "dead"
 _READ_BYTES = 1 << 20
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 
 
 @attrs.frozen(kw_only=True)
@@ -105,10 +105,10 @@ class DeadLetters:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, _FLAGS, 0o600)
+            return open_private(self.path, _FLAGS)
         except FileNotFoundError:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(self.path, _FLAGS, 0o600)
+            make_private_directory(self.path.parent)
+            return open_private(self.path, _FLAGS)
 
 
 def read_dead_letters(path: Path) -> Iterator[DeadLetter]:

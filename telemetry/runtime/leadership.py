@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.runtime.chance import chance
 from telemetry.runtime.locks import RecordLock, locked_by_another
+from telemetry.storage.appendfile import make_private_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ class Leadership:
         try:
             return lock.try_acquire()
         except FileNotFoundError:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self.path.parent)
             return lock.try_acquire()
 
     def _is_stuck(self, leases: int) -> bool:

@@ -18,11 +18,12 @@ import attrs
 
 from telemetry.runtime.bytelocks import holders_in, is_denied, lock, unlock
 from telemetry.runtime.forks import on_fork_in_child
+from telemetry.storage.appendfile import open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @attrs.define(eq=False)
@@ -80,7 +81,7 @@ class _Registry:
             known = self.files.get((status.st_dev, status.st_ino))
             if known is not None:
                 return known
-        fd = os.open(path, _FLAGS, 0o600)
+        fd = open_private(path, _FLAGS)
         os.set_inheritable(fd, False)
         status = os.fstat(fd)
         key = (status.st_dev, status.st_ino)

@@ -31,7 +31,7 @@ _COMMON_FLAGS = (
 )
 _READ_FLAGS = os.O_RDONLY | _COMMON_FLAGS | getattr(os, "O_NONBLOCK", 0)
 _APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | _COMMON_FLAGS
-_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON_FLAGS
+_CREATE_FLAGS = os.O_WRONLY | _COMMON_FLAGS
 
 #: What `os.link` answers on file systems without hard links.
 NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
@@ -89,6 +89,41 @@ def make_private_directory(directory: Path) -> list[Path]:
     return [*changed, directory.parent]
 
 
+def open_private(path: Path, flags: int) -> int:
+    """
+    Open a file; one that is missing is made for this user only, whatever the umask.
+
+    One that is there keeps the rights that somebody gave it.
+
+    Args:
+        flags: As `os.open` takes them, without those that make a file.
+
+    Raises:
+        OSError: It cannot be opened or made; `FileNotFoundError` where its directory is missing.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, flags)
+    try:
+        return open_new(path, flags)
+    except FileExistsError:  # another process was faster
+        return os.open(path, flags)
+
+
+def open_new(path: Path, flags: int) -> int:
+    """
+    Make a file for this user only, whatever the umask, and open it.
+
+    Raises:
+        FileExistsError: It is there already, or a link of that name is.
+        OSError: It cannot be made.
+    """
+    fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    # A umask can only have taken away; what a file system gives to all alike is not ours to mend.
+    if os.fstat(fd).st_mode & FILE_MODE != FILE_MODE:
+        os.chmod(fd, FILE_MODE)  # noqa: PTH101 (by its descriptor, which no link leads elsewhere)
+    return fd
+
+
 def create_exclusively(path: Path, content: bytes) -> None:
     """
     Create a file for this user only, whatever the umask, with its first content in it.
@@ -97,10 +132,8 @@ def create_exclusively(path: Path, content: bytes) -> None:
         FileExistsError: It is there already, or a link of that name is.
         OSError: It cannot be made whole; nothing is left of it.
     """
-    fd = os.open(path, _CREATE_FLAGS, FILE_MODE)
+    fd = open_new(path, _CREATE_FLAGS)
     try:
-        if hasattr(os, "fchmod"):  # pragma: no branch (Windows before Python 3.13 has none)
-            os.fchmod(fd, FILE_MODE)
         if os.write(fd, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     except OSError:

@@ -15,7 +15,12 @@ import attrs
 import msgspec
 
 from telemetry.model.records import DECODE_ERRORS
-from telemetry.storage.appendfile import Identity, identity_of, make_private_directory
+from telemetry.storage.appendfile import (
+    Identity,
+    identity_of,
+    make_private_directory,
+    open_private,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +32,7 @@ MAX_BYTES = 1 << 20
 KEPT_RUNS = 5000
 #: Guessed ends that the real one may still follow.
 KEPT_GUESSES = 5000
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 _FLAGS |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -153,7 +158,7 @@ class Attempts:
             return
         kept = self._useful(wanted)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        fd = os.open(temporary, _FLAGS | os.O_TRUNC, 0o600)
+        fd = open_private(temporary, _FLAGS | os.O_TRUNC)
         try:
             data = b"".join(_encode(attempt) + b"\n" for attempt in kept.values())
             os.write(fd, data)
@@ -183,7 +188,7 @@ class Attempts:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, _FLAGS, 0o600)
+            return open_private(self.path, _FLAGS)
         except FileNotFoundError:
             make_private_directory(self.path.parent)
-            return os.open(self.path, _FLAGS, 0o600)
+            return open_private(self.path, _FLAGS)

@@ -17,12 +17,12 @@ import msgspec
 
 from telemetry.model.records import DECODE_ERRORS
 from telemetry.model.values import time_text
-from telemetry.storage.appendfile import make_private_directory
+from telemetry.storage.appendfile import make_private_directory, open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
 _FLAGS |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -76,7 +76,7 @@ def begin_now(state_dir: Path, sink: str, segments: Mapping[str, int]) -> Beginn
     found = Beginning(time_text(datetime.now(timezone.utc)), dict(segments))
     make_private_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, _FLAGS, 0o600)
+    fd = open_private(temporary, _FLAGS)
     try:
         os.write(fd, _encode(found))
     finally:

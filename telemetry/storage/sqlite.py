@@ -11,13 +11,13 @@ file call: closing such a file would drop the locks that SQLite holds on it for 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.model.errors import PausedSinkError, TransientSinkError
+from telemetry.storage.appendfile import create_exclusively, make_private_directory
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.filesystems import file_system, is_local
 
@@ -228,10 +228,10 @@ def _create(path: Path) -> None:
     """
     Create the file for its owner only; its sidecars take over the mode.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_directory(path.parent)
     if not path.exists():
         with suppress(FileExistsError):  # another process was faster
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            create_exclusively(path, b"")
 
 
 def _refuse_what_is_not_ours(path: Path) -> None:

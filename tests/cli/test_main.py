@@ -14,6 +14,8 @@ from telemetry.cli.catalogue import COMMANDS
 HOSTILE = "evil\x1b[31m\x1b]0;title\x07\u202e\x9bname"
 TIMEOUT_S = 60
 
+#: Whether it is a directory, and its rights.
+_PRIVATE = {(True, "700"), (False, "600")}
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX descriptors")
 
 #: Every command that answers, with what it needs.
@@ -440,3 +442,34 @@ def test_a_directory_that_cannot_be_written_is_not_ready(telemetry, monkeypatch)
 
     assert done.returncode == 4
     assert "raw must be writable to record into" in done.stderr
+
+
+@posix_only
+@pytest.mark.parametrize("umask", ["000", "777"])
+def test_what_is_made_is_its_owners_alone_whatever_the_umask(telemetry, tmp_path, umask):
+    """
+    Neither open to others, nor shut to the owner himself.
+    """
+    script = (
+        f"umask {umask}; set -e; "
+        '"$@" run -- true; "$@" token create a --scope read; "$@" backup create; "$@" init;'
+        ' "$@" export csv -o runs.csv; "$@" export xlsx -o runs.xlsx'
+    )
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *telemetry.command()],
+        # Python's own compiled files would get what is left of their rights too.
+        env=telemetry.env(PYTHONDONTWRITEBYTECODE="1"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    modes = {
+        str(path): (path.is_dir(), f"{path.stat().st_mode & 0o777:o}")
+        for path in tmp_path.rglob("*")
+    }
+
+    assert done.returncode == 0, done.stderr
+    assert {(tmp_path / "runs.xlsx"), telemetry.base / "db"} <= set(map(Path, modes))
+    assert {path: mode for path, mode in modes.items() if mode not in _PRIVATE} == {}

@@ -5,6 +5,7 @@ Making and opening files that others append to.
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from telemetry.storage.appendfile import (
     create_exclusively,
     is_torn,
     make_private_directory,
+    open_private,
     open_to_append,
     open_to_read,
     read_at,
@@ -96,6 +98,45 @@ def test_file_that_is_there_is_not_made(tmp_path):
         with pytest.raises(FileExistsError):
             create_exclusively(tmp_path / name, b"content")
     assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("umask", [0, 0o277, 0o777])
+def test_a_file_that_is_opened_is_made_private(tmp_path, umask):
+    """
+    Whatever the umask; one that is there keeps the rights that somebody gave it.
+    """
+    (tmp_path / "shared").touch()
+    (tmp_path / "shared").chmod(0o640)
+    before = os.umask(umask)
+    try:
+        for name in ("new", "shared"):
+            os.close(open_private(tmp_path / name, os.O_WRONLY))
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "new").is_file()
+    if sys.platform != "win32":
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o640
+
+
+def test_a_file_that_another_makes_first_is_opened(tmp_path, monkeypatch):
+    """
+    Between the look and the making, another process may be faster.
+    """
+    really = os.open
+
+    def too_late(path, flags, *mode):
+        if flags & os.O_CREAT:
+            Path(path).write_bytes(b"theirs")
+        return really(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", too_late)
+    fd = open_private(tmp_path / "file", os.O_RDONLY)
+    content = os.read(fd, 10)
+    os.close(fd)
+
+    assert content == b"theirs"
 
 
 def test_first_maker_wins(tmp_path):
