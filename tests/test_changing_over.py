@@ -432,6 +432,7 @@ def test_what_was_taken_is_stored_as_the_page_says(http):
     assert (running["duration_ms"], "id" in running) == (None, False)
     assert running["start_time"] == "2025-12-01T10:00:00.000000Z"
     assert http.get("/health").json()["db_path"] == "telemetry.sqlite"
+    assert http.get("/api/v1/metadata").json().keys() == {"agent_names", "job_types", "counts"}
     assert http.get("/api/v1/runs?status=x").json()["detail"].startswith("status must be")
 
 

@@ -76,7 +76,7 @@ def _refuse_itself(session: Session, source: Source) -> None:
         if {path.resolve(), path.resolve().parent} & own:
             fail(
                 f"{source.path} must be another base directory than the one that is imported into;"
-                " name that one with --base-dir",
+                " name that one with --base-dir, or move what another program left here elsewhere",
                 Exit.USAGE,
             )
 

@@ -77,7 +77,8 @@ def check_journal(
             findings.append(_unreadable(segment, error))
     if foreign_count:
         text = f"the journal has {several(foreign_count, 'line')} of another program"
-        findings.append(Finding("journal", Level.NOTE, text, "telemetry import takes them over"))
+        way_out = "telemetry import takes them over, once their files are moved elsewhere"
+        findings.append(Finding("journal", Level.NOTE, text, way_out))
     findings += writers.gaps(is_retired=retired)
     counts = JournalCounts(
         segment_count=len(segments),

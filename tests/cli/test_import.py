@@ -98,4 +98,4 @@ def test_a_base_is_not_imported_into_itself(recorded):
         done = recorded.ask("import", place)
 
         assert done.returncode == 2
-        assert "--base-dir" in done.stderr
+        assert "--base-dir, or move what another program left here" in done.stderr
