@@ -1,6 +1,9 @@
 """
 Back the database up and keep the newest few, as ``telemetry backup create`` and ``prune`` do.
 
+The file is ``telemetry_backup_YYYYMMDD_HHMMSS.sqlite``, in UTC. Those of the original system,
+``telemetry.backup.YYYYMMDD.sqlite``, count among the newest few, by the time in their names.
+
 Exit status 0 if the backup is there and whole, else 1: then the older ones stay.
 """
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -101,6 +102,24 @@ def test_backups_are_kept_by_count(scripts):
 
     assert len(scripts.backups()) == 2
     assert "[OK] the backup is complete and verified" in done.stdout
+
+
+def test_backups_of_the_original_are_kept_and_rotated_with_ours(scripts):
+    """
+    --keep N counts the original's names too, oldest first to go.
+    """
+    old = [f"telemetry.backup.{stamp}.sqlite" for stamp in ("20251210", "20251211_080000")]
+    (scripts.base / "backups").mkdir(parents=True)
+    for name in old:
+        (scripts.base / "backups" / name).write_bytes(b"the original's")
+    scripts.record()
+
+    done = scripts("backup_database", "--keep", "2")
+
+    assert done.returncode == 0, done.stderr
+    left, new = (path.name for path in scripts.backups())
+    assert left == old[1]
+    assert re.fullmatch(r"telemetry_backup_\d{8}_\d{6}\.sqlite", new)
 
 
 def test_restore_asks_for_yes(scripts):
