@@ -31,6 +31,8 @@ SOAKS = (
     "service/test_storm.py",
     "thirdparty/test_zoo.py",
 )
+#: What a test must not take over from where it runs.
+SETTINGS = ("TELEMETRY_", "METRICS_API_", "AGENT_", "GIT_", "TRACEPARENT")
 TESTS = Path(__file__).parent
 #: How many tests of which file the options leave out.
 LEFT_OUT = pytest.StashKey()
@@ -39,11 +41,13 @@ LEFT_OUT = pytest.StashKey()
 @pytest.fixture(autouse=True)
 def _as_if_new(monkeypatch):
     """
-    Forget the settings of the machine and the notices of earlier tests.
+    Forget the settings of the machine, of git and of a run around, and the notices of earlier tests.
     """
     for name in list(os.environ):
-        if name.startswith(("TELEMETRY_", "METRICS_API_", "AGENT_")) and "_TEST_" not in name:
+        if name.startswith(SETTINGS) and "_TEST_" not in name:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     # pytest gives the logger a handler of its own, and then it would have none for stderr.
     monkeypatch.setattr(notices.logger, "handlers", [])
     notices._set_up()
