@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
+from descriptors import needs_proc, open_below
 from forking import in_child
 
 from telemetry.runtime.locks import RecordLock, locked_by_another
@@ -189,15 +189,15 @@ def test_a_missing_directory_is_an_error(tmp_path):
         RecordLock(tmp_path / "missing" / "x.lock").try_acquire()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@needs_proc
 def test_a_released_lock_leaves_no_descriptor(path):
     """
     A file in which nothing is locked is closed.
     """
     lock = RecordLock(path)
-    before = len(list(Path("/proc/self/fd").iterdir()))
 
     assert lock.try_acquire()
+    assert open_below(path.parent) == [path.resolve()]
     lock.release()
     locked_by_another(path)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_below(path.parent) == []
