@@ -142,7 +142,7 @@ class RunContext:
 
     def __enter__(self) -> RunContext:  # noqa: PYI034 (Self is not in 3.9's typing)
         try:
-            self._run = self._client._start(  # noqa: SLF001
+            self._run = self._client._lifecycle.start(  # noqa: SLF001
                 self._agent, self._job, self._trigger, self._fields, self._own_id
             )
             self._outer = current_context()
@@ -164,7 +164,7 @@ class RunContext:
             if current_context() is self:
                 set_context(self._outer)
             if self._run is not None:
-                self._client._unended.append((self._run, error))  # noqa: SLF001
+                self._client._lifecycle.unended.append((self._run, error))  # noqa: SLF001
         except Exception:  # under TELEMETRY_STRICT
             raise
         except BaseException:  # Ctrl+C in here: nothing stays half done
@@ -175,7 +175,7 @@ class RunContext:
         if current_context() is self:  # `leave`, without the call
             set_context(self._outer)
         if self._run is not None:
-            self._client._finish(self._run, error)  # noqa: SLF001
+            self._client._lifecycle.finish(self._run, error)  # noqa: SLF001
         self._outer = None
 
     async def __aenter__(self) -> RunContext:  # noqa: PYI034
