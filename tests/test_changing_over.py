@@ -24,6 +24,7 @@ from needs import program
 from servers import ROOT, Server, clean_env
 
 from telemetry.cli.main import cli
+from telemetry.client import TelemetryClient
 from telemetry.config.names import RETIRED
 from telemetry.config.process import TelemetryConfig
 from telemetry.config.reading import table_of
@@ -297,6 +298,21 @@ def test_each_python_name_is_there(name):
     What the page says to use now can be imported.
     """
     assert resolve(name) is not None
+
+
+def test_what_a_run_cannot_hold_is_left_out_or_kept_aside(tmp_path):
+    """
+    A trigger of one's own is left out, a name that is no field kept; the run is there.
+    """
+    client = TelemetryClient(base_dir=tmp_path / "base")
+    run_id = client.start_run("seo", "crawl", "cron", crawler="fast")
+    client.end_run(run_id, status="no such status", pages=3)
+    assert client.close(60)
+
+    with closing(sqlite3.connect(client.config.db_path)) as connection:
+        query = "SELECT status, trigger_type, context_json FROM agent_runs"
+        (row,) = connection.execute(query).fetchall()
+    assert row == ("failed", None, '{"crawler":"fast","pages":3}')
 
 
 def test_the_version_of_the_schema_is_told():
