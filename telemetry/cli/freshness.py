@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Optional
 
 from telemetry.cli.exits import Exit, fail
+from telemetry.storage.owners import OWNER
 
 if TYPE_CHECKING:
     from telemetry.cli.session import Session
@@ -23,12 +24,7 @@ MAX_OPEN_RUNS = 1000
 _HEADER_BYTES = 4096
 _PIECE_BYTES = 1 << 16
 _CURSORS = "SELECT segment, offset FROM cursors WHERE sink = 'sqlite'"
-#: The writer that began each open run; null for one that was recorded from elsewhere.
-_OWNERS = (
-    "SELECT (SELECT substr(k.id, 1, instr(k.id, '-') - 1) FROM run_records k"
-    " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1)"
-    " FROM agent_runs r WHERE status = 'running' LIMIT ?"
-)
+_OWNERS = f"SELECT {OWNER} FROM agent_runs r WHERE status = 'running' LIMIT ?"  # noqa: S608 (ours)
 
 
 def bring_up_to_date(session: Session) -> None:

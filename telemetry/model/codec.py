@@ -34,6 +34,7 @@ _MARKER_LENGTH = len(MARKER)
 #: `,"crc":"` + 8 hex digits + `"}`
 _CLOSING_LENGTH = len(_CRC_KEY) + 8 + 2
 _BETWEEN_CHECKSUMS = b'"}' + _CRC_KEY
+_RELAYED = b',"relayed":true'
 
 
 def _head(kind: str) -> bytes:
@@ -142,6 +143,16 @@ def encode_again(
         body=body,
         payload=payload,
     )
+
+
+def relayed(line: bytes) -> bytes:
+    """
+    Return a line without its newline with a mark that another base directory's process wrote it.
+
+    A line that has the mark stays as it is.
+    """
+    body = line[:-_CLOSING_LENGTH]
+    return line if body.endswith(_RELAYED) else seal(body + _RELAYED)[:-1]
 
 
 def decode_line(line: bytes) -> Record:

@@ -62,7 +62,7 @@ _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 #: Keys of a line that belong to the record, not to the run it describes.
 ENVELOPE_KEYS = frozenset(
-    {"lt", "record_type", "change", "id", "timestamp", "event_type", "payload", "crc"}
+    {"lt", "record_type", "change", "id", "timestamp", "event_type", "payload", "relayed", "crc"}
 )
 
 

@@ -129,7 +129,8 @@ class Liveness:
         if silent < timedelta(seconds=self._config.stale_after_s):
             return None
         return Death(
-            f"host {host or 'unknown'} has been silent for {int(silent.total_seconds())} s",
+            f"its process on host {host or 'unknown'} has been silent for"
+            f" {int(silent.total_seconds())} s",
             last_sign,
         )
 

@@ -16,6 +16,7 @@ import attrs
 
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.looking import look_into
+from telemetry.storage.owners import OWNER
 from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
@@ -31,10 +32,7 @@ _RUNS = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
 #: Newest first; the key breaks ties, so that a page always is the same.
 _NEWEST_FIRST = " ORDER BY start_time DESC, event_id DESC"
 _OPEN_SQL = (
-    f"SELECT {', '.join(RUN_COLUMNS)}, ("
-    "SELECT substr(k.id, 1, instr(k.id, '-') - 1) FROM run_records k"
-    " WHERE k.event_id = r.event_id AND k.change = 'started' ORDER BY k.timestamp LIMIT 1"
-    ") AS owner FROM agent_runs r WHERE status = 'running'"
+    f"SELECT {', '.join(RUN_COLUMNS)}, {OWNER} AS owner FROM agent_runs r WHERE status = 'running'"
 )
 _LAST_SIGN_SQL = (
     "SELECT max(timestamp) AS last_sign FROM (SELECT timestamp FROM run_records"
@@ -211,6 +209,8 @@ class Reader:
     def open_runs(self) -> list[Row]:
         """
         Return the runs that have not ended, oldest first, each with its writer under ``owner``.
+
+        None where that process shows nowhere here whether it lives.
         """
         # Not sorted by SQLite, which would walk all runs in that order to find the few.
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))
@@ -219,11 +219,14 @@ class Reader:
         """
         Return when an open run was last heard of, by a record of its owner or by an event.
 
-        What others find out of it afterwards, such as its branch, is no sign of life.
+        What others find out of it afterwards, such as its branch, is no sign of life. None where
+        the owner is not known.
 
         Args:
             row: As `open_runs` returns it.
         """
+        if row["owner"] is None:
+            return None
         found = self._one(_LAST_SIGN_SQL, {"event_id": row["event_id"], "owner": row["owner"]})
         return found["last_sign"] if found else None
 

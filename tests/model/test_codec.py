@@ -22,6 +22,7 @@ from telemetry.model.codec import (
     encode_line,
     escape_marker,
     lines_without,
+    relayed,
     seal,
 )
 from telemetry.model.errors import CodecError
@@ -441,3 +442,16 @@ def test_a_record_may_be_given_other_content():
         record.event_type,
     )
     assert (again.event_id, again.run_id) == (record.event_id, record.run_id)
+
+
+@given(lines)
+def test_a_relayed_line_says_the_same_once(line):
+    """
+    The mark belongs to the record, not to what it says, and is not made twice.
+    """
+    marked = relayed(line[:-1])
+
+    assert relayed(marked) == marked
+    before, after = decode_line(line), decode_line(marked)
+    assert after.fields() == before.fields()
+    assert (after.id, after.payload_value()) == (before.id, before.payload_value())

@@ -17,7 +17,7 @@ from webhook import TOKEN
 import telemetry
 from telemetry.config import Secret, TelemetryConfig
 from telemetry.model.codec import encode_line
-from telemetry.runtime import pacing
+from telemetry.runtime import outage
 from telemetry_plugins.http import answers
 from telemetry_plugins.http.posts import PostsSink
 from telemetry_plugins.ndjson import NdjsonJournal
@@ -160,8 +160,8 @@ def hurried(monkeypatch):
     Make the waits after a failure short.
     """
     monkeypatch.setattr(answers, "FIRST_WAITS_S", (0.01, 0.02, 0.04))
-    monkeypatch.setattr(pacing, "FIRST_RETRY_S", 0.01)
-    monkeypatch.setattr(pacing, "MAX_RETRY_S", 0.05)
+    monkeypatch.setattr(outage, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(outage, "MAX_RETRY_S", 0.05)
 
 
 @pytest.fixture

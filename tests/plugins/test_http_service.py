@@ -86,6 +86,26 @@ def test_every_record_arrives_once(service, tmp_path):
     assert not (agent / "state" / "dead").exists()
 
 
+def test_a_run_at_work_is_not_taken_for_dead_there(service, tmp_path):
+    """
+    The lock that shows that its process lives is in the agent's directory, though on one machine.
+    """
+    client = client_of(tmp_path / "agent", service.url)
+    run_id = client.start_run("agent", "job")
+    assert client.flush(TIMEOUT_S)
+    service.stop()
+    there = TelemetryClient(base_dir=tmp_path / "service")
+
+    assert there.reap() == []
+
+    assert rows(tmp_path / "service", "SELECT run_id, status FROM agent_runs") == [
+        (run_id, "running")
+    ]
+    client.end_run(run_id)
+    client.close()
+    there.close()
+
+
 def test_a_service_that_is_killed_misses_nothing(service, tmp_path, hurried):
     """
     Killed between and during requests, and started again: in the end it has everything, once.

@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from telemetry.model.codec import encode_line, relayed, seal
 from telemetry.model.errors import TransientSinkError
 from telemetry.storage.reader import Reader, RunFilter
 from telemetry.storage.sqlite import MalformedDatabaseError
@@ -155,7 +156,6 @@ def test_events_known_by_run_id_only(reader, db, follow, tell, journal):
         b'{"lt":1,"record_type":"event","id":"00000000000000bb-1",'
         b'"timestamp":"2026-11-22T11:00:00.000000Z","run_id":"run-1","event_type":"lost"}'
     )
-    from telemetry.model.codec import seal
 
     journal.append(seal(line[:-1]), 1_795_348_800)
     follow()
@@ -172,6 +172,29 @@ def test_open_runs_name_their_owner(reader):
     (run,) = reader.open_runs()
 
     assert (run["run_id"], run["owner"]) == ("run-4", "00000000000000aa")
+
+
+def test_a_relayed_run_has_no_owner_here(reader, tell, journal, follow):
+    """
+    Only the line's own mark counts, and nothing that looks like it in what a run says.
+    """
+    says_so = {"context_json": {"relayed": True}, "item_name": ',"relayed":true'}
+    tell(1, "", **says_so)
+    line = encode_line(
+        "run",
+        id="00000000000000bb-1",
+        timestamp="2026-11-22T12:00:00.000000Z",
+        event_id="key-2",
+        run_id="run-2",
+        change="started",
+        body={"agent_name": "seo", "status": "running", **says_so},
+    )
+    journal.append(relayed(line[:-1]) + b"\n", 1_795_348_800)
+    follow()
+
+    owners = {run["run_id"]: run["owner"] for run in reader.open_runs()}
+    assert owners == {"run-1": "00000000000000aa", "run-2": None}
+    assert reader.last_sign({"event_id": "key-2", "owner": None}) is None
 
 
 @pytest.mark.usefixtures("some_runs")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import msgspec
 
-from telemetry.model.codec import decode_line, decode_lines, encode_again
+from telemetry.model.codec import decode_line, decode_lines, encode_again, relayed
 from telemetry.model.errors import CodecError
 from telemetry.model.records import (
     DECODE_ERRORS,
     FORMAT_VERSION,
+    Change,
     Record,
     RecordType,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 #: Records in one request.
 MAX_RECORDS = 50_000
+_STARTED = Change.STARTED.value
 _SEGMENT = RecordType.SEGMENT.value
 _EVENT = RecordType.EVENT.value
 _KNOWN_TYPES = frozenset(kind.value for kind in RecordType)
@@ -73,7 +75,7 @@ async def add_records(service: Service, request: Request) -> Answer:
         else:
             ids.add(record.id)
             taken.append(record)
-    lines = [_clean_line(service.runtime.encoder, record) for record in taken]
+    lines = [_line(service.runtime.encoder, record) for record in taken]
     if lines:
         block = b"\n".join([*lines, b""])
         written = service.writer.append(block, int(time.time()))
@@ -150,6 +152,17 @@ def _refusal(record: Record, principal: Principal) -> Optional[Refusal]:
         reason = f"a record of change {record.change} needs a token with the scope edit"
         return Refusal(record.id, "missing-scope", reason)
     return None
+
+
+def _line(encoder: PayloadEncoder, record: Record) -> bytes:
+    """
+    Return a record's line without its newline, as this journal keeps it.
+
+    The lock that shows that a run's process lives is in another base directory: nobody may take the
+    process for dead because the lock is not in this one.
+    """
+    line = _clean_line(encoder, record)
+    return relayed(line) if record.change == _STARTED else line
 
 
 def _clean_line(encoder: PayloadEncoder, record: Record) -> bytes:
