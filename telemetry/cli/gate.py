@@ -99,7 +99,8 @@ def command(  # noqa: PLR0913 (an option each)
     checked; runs are too where there is a rule for them.
     """
     session = current()
-    given = {name: value for name, value in options.items() if value}
+    # A rule whose value is empty, as of a variable that is not set, must not pass for none.
+    given = {name: value for name, value in options.items() if value not in {None, False}}
     suites: list[Suite] = []
     checked: list[Checked] = []
     if task_spec is not None:

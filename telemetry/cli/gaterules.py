@@ -53,7 +53,10 @@ def _duration_ms(value: Any) -> int:
     match = _NUMBER.fullmatch(str(value).strip()) if not isinstance(value, bool) else None
     if match is None or match[2] == "%":
         raise ValueError("must be a duration such as 1500ms, 90s or 2m")
-    return round(float(match[1]) * _UNITS_MS[match[2] or ""])
+    duration_ms = float(match[1]) * _UNITS_MS[match[2] or ""]
+    if not math.isfinite(duration_ms):
+        raise ValueError("must be a duration that a run can have")
+    return round(duration_ms)
 
 
 def _count(value: Any) -> int:

@@ -190,6 +190,17 @@ def test_a_report_is_xml_whatever_the_names(telemetry, record, tmp_path):
     assert ET.parse(report).getroot()[0].get("name") == "a\ufffd<b>&\ufffd"
 
 
+@pytest.mark.parametrize("option", ["--max-failure-rate", "--min-runs", "--agent", "--since"])
+def test_an_empty_option_is_not_passed_over(telemetry, option):
+    """
+    A variable that is not set must not make a gate that everything passes.
+    """
+    done = telemetry.ask("gate", "--max-items-failed", "0", option, "")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option[2:].replace('-', '_')} of gate 1 must be" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("said", "rule"),
     [
@@ -202,6 +213,7 @@ def test_a_report_is_xml_whatever_the_names(telemetry, record, tmp_path):
         ({"max_failure_rate": "5ms"}, "a share such as"),
         ({"max_p95": "5%"}, "a duration such as"),
         ({"max_p95": "soon"}, "a duration such as"),
+        ({"max_p95": "9" * 400}, "a duration that a run can have"),
         ({"max_items_failed": -1}, "a whole number"),
         ({"max_items_failed": 1.0}, "a whole number"),
         ({"min_runs": "many"}, "a whole number"),
