@@ -12,9 +12,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from telemetry.model.codec import decode_line, encode_line
-from telemetry.model.converters import run_from_plain
 from telemetry.model.run import COLUMNS, MAX_INTEGER, Group, Kind
-from telemetry.model.values import time_text
+from telemetry.model.values import run_from_row, time_text
 
 EVENT_ID = "0193a5f0-0000-7000-8000-000000000001"
 RUN_ID = "20261122T004217Z-agent-00000001"
@@ -63,9 +62,23 @@ def _run_value(column):
     return st.none() | values if is_nullable else values
 
 
+def run_of(plain):
+    """
+    Return the run that plain data tell of.
+    """
+    return run_from_row(
+        {
+            name: msgspec.json.encode(value).decode()
+            if COLUMNS[name].kind is Kind.JSON and value is not None
+            else value
+            for name, value in plain.items()
+        }
+    )
+
+
 #: Runs as plain data, with each column.
 plain_runs = st.fixed_dictionaries({name: _run_value(COLUMNS[name]) for name in COLUMNS})
-runs = plain_runs.map(run_from_plain)
+runs = plain_runs.map(run_of)
 
 ids = st.builds("{:016x}-{}".format, st.integers(0, 2**64 - 1), st.integers(1, 2**63 - 1))
 event_payloads = json_values.map(msgspec.json.encode)

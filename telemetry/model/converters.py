@@ -1,5 +1,5 @@
 """
-Runs to and from plain data, by cattrs.
+Runs as plain data, by cattrs.
 
 For readers only: an agent's process, which merely writes, never imports this.
 """
@@ -7,32 +7,24 @@ For readers only: an agent's process, which merely writes, never imports this.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cattrs
-import msgspec
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from telemetry.model.run import COLUMNS, Kind, Run, Status
 from telemetry.model.values import time_text
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    converter.register_structure_hook(datetime, lambda text, _: msgspec.convert(text, datetime))
     converter.register_unstructure_hook(datetime, time_text)
-    converter.register_structure_hook(bool, lambda value, _: bool(value))
-    converter.register_structure_hook(Status, lambda value, _: Status(value))
     converter.register_unstructure_hook(Status, lambda status: status.value)
     json_columns: dict[str, Any] = {
-        column.name: override(struct_hook=lambda value, _: value, unstruct_hook=lambda value: value)
+        column.name: override(unstruct_hook=lambda value: value)
         for column in COLUMNS.values()
         if column.kind is Kind.JSON
     }
-    converter.register_structure_hook(Run, make_dict_structure_fn(Run, converter, **json_columns))
     converter.register_unstructure_hook(
         Run, make_dict_unstructure_fn(Run, converter, **json_columns)
     )
@@ -40,16 +32,6 @@ def _make_converter() -> cattrs.Converter:
 
 
 _plain = _make_converter()
-
-
-def run_from_plain(data: Mapping[str, Any]) -> Run:
-    """
-    Return the run of plain JSON data, as `run_to_plain` gives it.
-
-    Raises:
-        ClassValidationError: The data are not a run's; cattrs says which field is not.
-    """
-    return _plain.structure(dict(data), Run)
 
 
 def run_to_plain(run: Run) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Carrier:
         self._burst_s = 0.0
         self._moved_count = 0
         self._ring_number = 0
-        self._record_count = self._batch_count = self._damaged_count = 0
+        self._record_count = self._damaged_count = 0
 
     @property
     def keeps_cursors(self) -> bool:
@@ -98,12 +98,8 @@ class Carrier:
             state=self.state,
             is_leader=self.leadership.is_leader,
             record_count=self._record_count,
-            batch_count=self._batch_count,
             dead_count=self._delivery.dead_count,
             damaged_count=self._damaged_count,
-            failure_count=self._outage.failure_count,
-            attempt_count=self._outage.attempt_count,
-            last_error=self._outage.reason,
             busy_s=self.boundary.busy_s(),
         )
 
@@ -291,7 +287,6 @@ class Carrier:
         self._position.advance(chunk.cursor)
         self._moved_count = 0
         self._record_count += len(records)
-        self._batch_count += 1
         self._damaged_count += chunk.damaged_count
         self._end_outage()
         self.leadership.stamp()

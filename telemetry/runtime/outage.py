@@ -34,18 +34,11 @@ class Outage:
 
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
-        #: Tries that failed, in this outage and in all.
-        self.attempt_count = self.failure_count = 0
+        #: Whether the last try failed, and why.
+        self.is_on = False
         self.reason = ""
         self._until = 0.0
         self._waits: Optional[Iterator[float]] = None
-
-    @property
-    def is_on(self) -> bool:
-        """
-        Return whether the last try failed.
-        """
-        return self.attempt_count > 0
 
     def remaining_s(self) -> float:
         """
@@ -55,7 +48,7 @@ class Outage:
 
     def fail(self, reason: str, retry_after_s: Optional[float] = None) -> None:
         """
-        Count a failed try and choose the next pause.
+        Take note of a failed try and choose the next pause.
 
         Args:
             retry_after_s: The sink's own wish, which replaces the backoff.
@@ -66,7 +59,7 @@ class Outage:
                 f"takes nothing ({reason[:MAX_REASON]}); it is tried again until it does, "
                 "and the journal keeps everything",
             )
-        self._count(reason[:MAX_REASON], retry_after_s)
+        self._begin_pause(reason[:MAX_REASON], retry_after_s)
 
     def pause(self, reason: str) -> None:
         """
@@ -74,21 +67,21 @@ class Outage:
         """
         if self.reason != reason:  # one that is only asked again has been named
             self._boundary.say("paused", f"must be left alone: {reason}")
-        self._count(reason, PROBE_S)
+        self._begin_pause(reason, PROBE_S)
 
     def end(self) -> bool:
         """
-        Count a success; True if an outage ends with it.
+        Take note of a success; True if an outage ends with it.
         """
         if not self.is_on:
             return False
-        self.attempt_count = 0
+        self.is_on = False
         self.reason = ""
         self._waits = None
         self._boundary.say("recovered", "takes records again", level=logging.INFO)
         return True
 
-    def _count(self, reason: str, retry_after_s: Optional[float]) -> None:
+    def _begin_pause(self, reason: str, retry_after_s: Optional[float]) -> None:
         if self._waits is None:
             self._waits = _waits()
         # Full jitter, as `backoff.full_jitter` has it, but not from the generator of the agent.
@@ -97,8 +90,7 @@ class Outage:
             wait_s = retry_after_s
         self._until = time.monotonic() + max(MIN_RETRY_S, wait_s)
         self.reason = reason
-        self.attempt_count += 1
-        self.failure_count += 1
+        self.is_on = True
 
 
 def _waits() -> Iterator[float]:

@@ -46,13 +46,8 @@ class FollowerStats:
     state: State
     is_leader: bool
     record_count: int
-    batch_count: int
     dead_count: int
     damaged_count: int
-    failure_count: int
-    #: Tries of the present outage; 0 where there is none.
-    attempt_count: int
-    last_error: str
     #: For how long the sink has not returned from what it was asked last.
     busy_s: float
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 from examples import share_of
 from hypothesis import HealthCheck, given, settings
-from strategies import plain_runs, runs
+from strategies import plain_runs, run_of, runs
 
-from telemetry.model.converters import run_from_plain, run_to_plain
+from telemetry.model.converters import run_to_plain
 from telemetry.model.values import run_from_row, to_row
 
 quick = settings(
@@ -20,9 +20,9 @@ quick = settings(
 @given(plain_runs)
 def test_plain_data_survives(plain):
     """
-    A run from plain data gives the same plain data again.
+    A run gives the plain data again that tell of it.
     """
-    assert run_to_plain(run_from_plain(plain)) == plain
+    assert run_to_plain(run_of(plain)) == plain
 
 
 @quick
@@ -31,7 +31,7 @@ def test_a_row_and_plain_data_tell_of_one_run(run):
     """
     However a run is read, it is the same.
     """
-    assert run_from_row(to_row(run)) == run_from_plain(run_to_plain(run)) == run
+    assert run_from_row(to_row(run)) == run_of(run_to_plain(run)) == run
 
 
 @pytest.mark.parametrize("text", ["{broken", "", "\ud800", "[" * 100_000])

@@ -14,10 +14,11 @@ from strategies import (
     histories_with_deletion,
     make_record,
     plain_runs,
+    run_of,
 )
 
 from telemetry.model import fold as fold_module
-from telemetry.model.converters import run_from_plain, run_to_plain
+from telemetry.model.converters import run_to_plain
 from telemetry.model.errors import CodecError
 from telemetry.model.fold import MAX_ASIDE, Fold, fold
 from telemetry.model.run import COLUMNS, Status
@@ -611,7 +612,7 @@ def test_a_recorded_run_comes_back_whole(plain):
     """
     A run that is recorded, folded, and read from its row is the run that was recorded.
     """
-    run = run_from_plain(plain)
+    run = run_of(plain)
     body = {name: value for name, value in run_to_plain(run).items() if value is not None}
     record = make_record("recorded", body, event_id=run.event_id, run_id=run.run_id, timestamp=T1)
     row = fold_of(record).row()

@@ -216,7 +216,7 @@ def test_an_outage_does_not_delay_the_exit(child):
         """
 followers = Followers([Failing("away")], journal, config)
 log(followers, 3)
-while not followers.stats().followers[0].attempt_count:
+while followers.stats().followers[0].state.value != "outage":
     time.sleep(0.001)
 followers.exit()
 print("left")
