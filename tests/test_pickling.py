@@ -49,9 +49,6 @@ def runs_in(base):
     """
     Return the job types of the runs that were recorded.
     """
-    """
-    Return the job types of the runs that were recorded.
-    """
     from telemetry.model.codec import decode_lines
 
     journal = b"".join(path.read_bytes() for path in sorted((base / "raw").iterdir()))
@@ -89,12 +86,13 @@ def test_a_bound_method_pickles_with_its_object():
     assert pickle.loads(pickle.dumps(Agent(3).times)).__self__.factor == 3
 
 
-def test_a_class_method_and_a_static_method_pickle():
+def test_a_class_method_and_a_static_method_pickle(base):
     """
     Both are found on the class again.
     """
     assert pickle.loads(pickle.dumps(Agent.of_class))(1) == ("Agent", 1)
     assert pickle.loads(pickle.dumps(Agent.static))(1) == 1
+    assert runs_in(base) == ["class method", "static method"]
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
@@ -111,7 +109,7 @@ def test_a_pool_of_processes_tracks_its_calls(base, method):
     assert runs_in(base) == ["module level"] * 4
 
 
-def test_cloudpickle_carries_a_local_function_by_value(tmp_path):
+def test_cloudpickle_carries_a_local_function_by_value(base):
     """
     A function that no name leads to arrives whole, and is tracked where it arrives.
     """
@@ -125,6 +123,7 @@ def test_cloudpickle_carries_a_local_function_by_value(tmp_path):
 
     assert type(copy) is TrackedFunction
     assert copy(1) == 6
+    assert runs_in(base) == ["local"]
 
 
 def test_cloudpickle_carries_a_script_s_own_function(base, tmp_path):
