@@ -101,22 +101,9 @@ class ClientWorkload:
         """
         config = TelemetryConfig.from_env({}, base_dir=self.base)
         return {
-            "journal": self._in_journal(config.ndjson_dir),
+            "journal": journal_content(config.ndjson_dir),
             "database": self._in_database(config.db_path),
         }
-
-    def _in_journal(self, raw):
-        found, duplicates, damaged = set(), 0, 0
-        reader = SegmentReader(raw)
-        for segment in reader.segments():
-            for chunk in chunks_of(reader, segment, max_bytes=READ_BYTES):
-                damaged += chunk.damaged_count
-                for record in chunk.records:
-                    key = _key(record)
-                    if key is not None:
-                        duplicates += key in found
-                        found.add(key)
-        return found, duplicates, damaged
 
     def _in_database(self, path):
         with contextlib.closing(sqlite3.connect(path)) as database:
@@ -133,6 +120,23 @@ class ClientWorkload:
             if status == "success":
                 rows.append((int(worker), ended))
         return set(rows), len(rows) - len(set(rows)), 0
+
+
+def journal_content(raw):
+    """
+    Read a whole journal; return (found, duplicates, damaged pieces).
+    """
+    found, duplicates, damaged = set(), 0, 0
+    reader = SegmentReader(raw)
+    for segment in reader.segments():
+        for chunk in chunks_of(reader, segment, max_bytes=READ_BYTES):
+            damaged += chunk.damaged_count
+            for record in chunk.records:
+                key = _key(record)
+                if key is not None:
+                    duplicates += key in found
+                    found.add(key)
+    return found, duplicates, damaged
 
 
 def _key(record):

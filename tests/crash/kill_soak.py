@@ -22,15 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from client_workload import ClientWorkload
+from client_workload import ClientWorkload, journal_content
 
 from telemetry.model.codec import encode_line
-from telemetry.storage.chunks import chunks_of
-from telemetry.storage.segments import SegmentReader
 from telemetry_plugins.ndjson import NdjsonJournal
 
 ACKNOWLEDGED = struct.Struct("<I")
-READ_BYTES = 1 << 20
 TIME_LIMIT_S = 3600
 
 
@@ -82,24 +79,6 @@ class JournalWorkload:
         Return, by place, what is found there.
         """
         return {"journal": journal_content(self.raw)}
-
-
-def journal_content(raw):
-    """
-    Read a whole journal; return (found, duplicates, damaged pieces).
-    """
-    found, duplicates, damaged = set(), 0, 0
-    reader = SegmentReader(raw)
-    for segment in reader.segments():
-        for chunk in chunks_of(reader, segment, max_bytes=READ_BYTES):
-            damaged += chunk.damaged_count
-            for record in chunk.records:
-                if record.event_type == "soak":
-                    value = record.payload_value()
-                    key = (value["worker"], value["number"])
-                    duplicates += key in found
-                    found.add(key)
-    return found, duplicates, damaged
 
 
 class Pool:

@@ -32,6 +32,19 @@ ALWAYS = {
 }
 
 
+def record_four_runs(config):
+    """
+    Record runs with a name each, and have them and what became of them delivered.
+    """
+    client = TelemetryClient(config)
+    for number in range(4):
+        with client.track_run("agent", "job", item_name=f"run-{number}"):
+            pass
+    assert client.flush(TIMEOUT_S)
+    assert client.flush(TIMEOUT_S)  # that they were posted is recorded meanwhile
+    client.close()
+
+
 class TestPostsSink(SinkConformance):
     @pytest.fixture(autouse=True)
     def _serve(self, server):
@@ -166,13 +179,7 @@ def test_a_misbehaving_server_is_tried_until_it_takes_each_run(bad, server, make
     # Only a server that says nothing is worth waiting for the end of.
     limit = "1" if bad["do"] in {"hang", "mute", "drip_head"} else "30"
     config = make_config(METRICS_API_URL=server.url, TELEMETRY_HTTP_TIMEOUT_S=limit)
-    client = TelemetryClient(config)
-    for number in range(4):
-        with client.track_run("agent", "job", item_name=f"run-{number}"):
-            pass
-    assert client.flush(TIMEOUT_S)
-    assert client.flush(TIMEOUT_S)
-    client.close()
+    record_four_runs(config)
 
     kept = server.kept()
     assert kept == [
@@ -231,13 +238,7 @@ def test_refused_runs_lie_among_the_dead_letters(server, make_config):
     bad = {"do": "answer", "status": 422, "body": "no such sheet"}
     server.will(bad, {"do": "answer"}, bad)
     config = make_config(METRICS_API_URL=server.url)
-    client = TelemetryClient(config)
-    for number in range(4):
-        with client.track_run("agent", "job", item_name=f"run-{number}"):
-            pass
-    assert client.flush(TIMEOUT_S)
-    assert client.flush(TIMEOUT_S)
-    client.close()
+    record_four_runs(config)
 
     letters = list(read_dead_letters(config.state_dir / "dead" / "http_posts.ndjson"))
     assert [letter.reason for letter in letters] == ["422: no such sheet"] * 2
