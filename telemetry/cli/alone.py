@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
+from telemetry.cli.counts import Number
 from telemetry.cli.exits import Exit, fail
 from telemetry.storage.cursors import DATABASE_SINK
 
@@ -31,7 +32,7 @@ def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--wait",
         "wait_s",
-        type=click.FloatRange(0),
+        type=Number(0),
         default=DEFAULT_WAIT_S,
         show_default=True,
         metavar="SECONDS",

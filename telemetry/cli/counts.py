@@ -29,7 +29,24 @@ class Count(click.IntRange):
         return min(int(super().convert(value, param, ctx)), MAX_COUNT)
 
 
-class Days(click.FloatRange):
+class Number(click.FloatRange):
+    """
+    How much of something, a fraction too; what is no number is in no range.
+    """
+
+    def convert(
+        self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]
+    ) -> float:
+        """
+        Return the number.
+        """
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{str(value)!r} is not a valid float.", param, ctx)
+        return number
+
+
+class Days(Number):
     """
     How many days.
     """
@@ -38,9 +55,6 @@ class Days(click.FloatRange):
         self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]
     ) -> float:
         """
-        Return the number, at most `MAX_DAYS`; what is no number is refused.
+        Return the number, at most `MAX_DAYS`.
         """
-        days = float(super().convert(value, param, ctx))
-        if math.isnan(days):
-            self.fail(f"{str(value)!r} is not a valid float.", param, ctx)
-        return min(days, MAX_DAYS)
+        return min(super().convert(value, param, ctx), MAX_DAYS)

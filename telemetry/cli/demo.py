@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import attrs
 import click
 
+from telemetry.cli.counts import Number
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, same_base, shares_options
 from telemetry.cli.text import shorten, visible
@@ -49,7 +50,7 @@ SHOWN_RUNS = 10
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 600),
+    type=Number(0.1, 600),
     default=DEFAULT_SECONDS,
     show_default=True,
     help="Read for at most so long.",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from telemetry.cli.counts import Count
+from telemetry.cli.counts import Count, Number
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.findings import document_of, exit_of, lines_of
 from telemetry.cli.session import Session, current, shares_options
@@ -57,7 +57,7 @@ _COLUMNS = (
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 600),
+    type=Number(0.1, 600),
     default=DEFAULT_SECONDS,
     show_default=True,
     help="Record for at most so long; the database takes as long as it needs.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import attrs
 import click
 
-from telemetry.cli.counts import Count
+from telemetry.cli.counts import Count, Number
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.finding import column_time
 from telemetry.cli.freshness import bring_up_to_date, check_base
@@ -91,7 +91,7 @@ def list_(limit: int) -> Exit:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from telemetry.cli.counts import Count
+from telemetry.cli.counts import Count, Number
 from telemetry.cli.exits import Exit, fail
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
@@ -69,7 +69,7 @@ def _parameters(
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

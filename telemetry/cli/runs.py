@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from telemetry.cli.counts import Count
+from telemetry.cli.counts import Count, Number
 from telemetry.cli.filters import FILTERS, chosen, filter_options
 from telemetry.cli.ids import short_ids
 from telemetry.cli.outcomes import error_of, status_cell, took_ms
@@ -50,7 +50,7 @@ COLUMNS = (
 @click.option("-w", "--watch", is_flag=True, help="Show again and again, until Ctrl+C.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.2, 3600),
+    type=Number(0.2, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -103,7 +103,19 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
     return callback
 
 
+_remember_base_dir = _remember("base_dir")
 _remember_url = _remember("url")
+
+
+def _take_base_dir(ctx: click.Context, param: click.Parameter, value: Optional[str]) -> None:
+    """
+    Remember the base directory; an empty name, as of a variable that is not set, is none.
+    """
+    if value == "":
+        raise click.BadParameter(
+            "must name a directory (got ''); leave it out for the usual one", ctx, param
+        )
+    _remember_base_dir(ctx, param, value)
 
 
 def _take_url(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -135,7 +147,7 @@ def shared_options() -> list[click.Parameter]:
             ["--base-dir"],
             metavar="DIR",
             expose_value=False,
-            callback=_remember("base_dir"),
+            callback=_take_base_dir,
             help="Use the runs recorded in DIR.",
         ),
         click.Option(
