@@ -81,13 +81,18 @@ def is_expected(error: Exception) -> bool:
     """
     Return whether an error describes the world, not a defect of a command.
     """
-    return isinstance(error, (TelemetryError, OSError, sqlite3.Error))
+    return _is_no_text(error) or isinstance(error, (TelemetryError, OSError, sqlite3.Error))
 
 
 def sentence_of(error: Exception) -> str:
     """
     Return what an error says; the system's own, which names no way out, as a sentence of ours.
     """
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f"what is asked for must be text in the terminal's encoding (got {error.object!r});"
+            " type it anew, or set LC_ALL to what it is typed in"
+        )
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     place = error.filename if error.filename is not None else "what this command works on"
@@ -97,6 +102,15 @@ def sentence_of(error: Exception) -> str:
     return (
         f"{place} must be usable ({reason});"
         " telemetry doctor says more about each place, and about the disk"
+    )
+
+
+def _is_no_text(error: Exception) -> bool:
+    """
+    Tell whether a word of the line, as Python hands over what it cannot decode, was looked for.
+    """
+    return isinstance(error, UnicodeEncodeError) and all(
+        "\udc80" <= character <= "\udcff" for character in error.object[error.start : error.end]
     )
 
 

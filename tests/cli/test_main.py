@@ -478,3 +478,26 @@ def test_what_is_made_is_its_owners_alone_whatever_the_umask(telemetry, tmp_path
     assert done.returncode == 0, done.stderr
     assert {(tmp_path / "runs.xlsx"), telemetry.base / "db"} <= set(map(Path, modes))
     assert {path: mode for path, mode in modes.items() if mode not in _PRIVATE} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["show", "\udcff"],
+        ["events", "\udcff"],
+        ["runs", "--agent", "\udcff"],
+        ["runs", "--agent", "\udcff", "--url", "http://127.0.0.1:1"],
+        ["query", "SELECT '\udcff'"],
+        ["export", "csv", "-o", "-", "--agent", "\udcff"],
+        ["gate", "--min-runs", "1", "--agent", "\udcff"],
+    ],
+)
+def test_what_is_no_text_is_refused(recorded, line):
+    """
+    Bytes that the terminal's encoding does not know are what no run can have; no traceback.
+    """
+    done = recorded.ask(*line)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "must be text in the terminal's encoding (got " in done.stderr
+    assert "\\udcff" in done.stderr
