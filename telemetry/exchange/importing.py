@@ -29,8 +29,8 @@ from telemetry.exchange.candidates import (
 )
 from telemetry.exchange.found import Found, FoundEvent, FoundRecord, FoundRun
 from telemetry.exchange.known import KnownIds, Rows
-from telemetry.exchange.scrubbing import scrubbed_line
 from telemetry.exchange.staging import Staging
+from telemetry.model.adopting import adopted
 from telemetry.model.codec import decode_line, encode_line
 from telemetry.model.errors import JournalError
 from telemetry.model.records import Change, Record, RecordType
@@ -200,7 +200,7 @@ class Import:
         counted = self.report.events if record.record_type == RecordType.EVENT else None
         self._count(self.report.records, counted, is_known=is_known)
         if not is_known:
-            self._append(scrubbed_line(record, self._runtime.encoder))
+            self._append(adopted(record, self._runtime.encoder) + b"\n")
 
     def _take_run(self, found: Candidate, rows: Rows, staging: Staging) -> None:
         """

@@ -15,6 +15,7 @@ from telemetry.exchange.formats import Format, Order
 from telemetry.exchange.importing import DELETED_HERE, DELETED_THERE, Import
 from telemetry.exchange.known import KnownIds
 from telemetry.exchange.sources import open_path
+from telemetry.model.codec import relayed
 from telemetry.model.errors import TransientSinkError, UsageError
 from telemetry.model.records import Change
 from telemetry.model.run import COLUMNS
@@ -110,10 +111,15 @@ def test_a_base_directory_comes_whole(base, other):
     ):
         assert here == row
     for row in base.rows():
-        for question in ("events", "records", "commits"):
-            assert getattr(base.reader, question)(row["event_id"]) == getattr(there, question)(
-                row["event_id"]
-            )
+        event_id = row["event_id"]
+        assert base.reader.events(event_id) == there.events(event_id)
+        assert base.reader.commits(event_id) == there.commits(event_id)
+        assert base.reader.records(event_id) == [
+            {**record, "body": relayed(record["body"].encode()).decode()}
+            if record["change"] == "started"
+            else record
+            for record in there.records(event_id)
+        ]
 
 
 @pytest.mark.parametrize("is_rebuilt", [False, True])
@@ -470,6 +476,22 @@ def test_times_of_any_form_are_utc(base, tmp_path, said, stored):
     base.take(write(tmp_path / "old.ndjson", originals.run_line("running", start_time=said)))
 
     assert base.run()["start_time"] == stored
+
+
+def test_a_run_at_work_is_not_taken_for_dead_here(base, tmp_path):
+    """
+    The lock that shows that its process lives is in the directory it was imported from.
+    """
+    there = TelemetryClient(base_dir=tmp_path / "there")
+    run_id = there.start_run("seo", "crawl")
+    assert there.flush(60)
+
+    base.take(tmp_path / "there")
+
+    assert base.runtime.reap() == []
+    assert base.run(run_id)["status"] == "running"
+    there.end_run(run_id)
+    there.close(60)
 
 
 def test_secrets_do_not_come_in(base, other, tmp_path):

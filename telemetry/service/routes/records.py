@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import msgspec
 
-from telemetry.model.codec import decode_line, decode_lines, encode_again, relayed
+from telemetry.model.adopting import adopted
+from telemetry.model.codec import decode_line, decode_lines
 from telemetry.model.errors import CodecError
 from telemetry.model.records import (
     DECODE_ERRORS,
     FORMAT_VERSION,
-    Change,
     Record,
     RecordType,
 )
 from telemetry.service.answers import json_answer
 from telemetry.service.auth import ANONYMOUS, Principal
-from telemetry.service.bodies import KEYS
 from telemetry.service.operations import NDJSON, PREFIX, Operation
 from telemetry.service.problems import FieldError, Problem, shown
 from telemetry.service.seen import is_id
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from telemetry.model.payload import PayloadEncoder
     from telemetry.service.answers import Answer
     from telemetry.service.state import Service
 
 #: Records in one request.
 MAX_RECORDS = 50_000
-_STARTED = Change.STARTED.value
 _SEGMENT = RecordType.SEGMENT.value
 _EVENT = RecordType.EVENT.value
 _KNOWN_TYPES = frozenset(kind.value for kind in RecordType)
@@ -75,7 +72,7 @@ async def add_records(service: Service, request: Request) -> Answer:
         else:
             ids.add(record.id)
             taken.append(record)
-    lines = [_line(service.runtime.encoder, record) for record in taken]
+    lines = [adopted(record, service.runtime.encoder) for record in taken]
     if lines:
         block = b"\n".join([*lines, b""])
         written = service.writer.append(block, int(time.time()))
@@ -152,42 +149,6 @@ def _refusal(record: Record, principal: Principal) -> Optional[Refusal]:
         reason = f"a record of change {record.change} needs a token with the scope edit"
         return Refusal(record.id, "missing-scope", reason)
     return None
-
-
-def _line(encoder: PayloadEncoder, record: Record) -> bytes:
-    """
-    Return a record's line without its newline, as this journal keeps it.
-
-    The lock that shows that a run's process lives is in another base directory: nobody may take the
-    process for dead because the lock is not in this one.
-    """
-    line = _clean_line(encoder, record)
-    return relayed(line) if record.change == _STARTED else line
-
-
-def _clean_line(encoder: PayloadEncoder, record: Record) -> bytes:
-    """
-    Return a record's line without its newline: as it was written, unless it holds a secret.
-
-    A record that has been scrubbed where it was written is the rule, and then nothing changes.
-    """
-    if record.record_type == _EVENT:
-        return _clean_event(encoder, record)
-    said = record.fields()
-    # The keys only say which run it is.
-    fields = {name: value for name, value in said.items() if name not in KEYS}
-    clean = encoder.clean(fields)
-    if clean == fields:
-        return record.line
-    return encode_again(record, body=clean if isinstance(clean, dict) else {})[:-1]
-
-
-def _clean_event(encoder: PayloadEncoder, record: Record) -> bytes:
-    payload = record.payload_value()
-    clean = encoder.encode(payload)
-    if clean == record.payload or msgspec.json.decode(clean) == payload:
-        return record.line
-    return encode_again(record, payload=clean)[:-1]
 
 
 OPERATIONS = (
