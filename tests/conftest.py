@@ -31,8 +31,19 @@ SOAKS = (
     "service/test_storm.py",
     "thirdparty/test_zoo.py",
 )
-#: What a test must not take over from where it runs.
-SETTINGS = ("TELEMETRY_", "METRICS_API_", "AGENT_", "GIT_", "TRACEPARENT")
+#: What a test must not take over from where it runs: settings, a run around it, git, a terminal.
+SETTINGS = (
+    "TELEMETRY_",
+    "METRICS_API_",
+    "AGENT_",
+    "TRACEPARENT",
+    "GIT_",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "LINES",
+    "TTY_",
+)
 TESTS = Path(__file__).parent
 #: How many tests of which file the options leave out.
 LEFT_OUT = pytest.StashKey()
@@ -41,7 +52,7 @@ LEFT_OUT = pytest.StashKey()
 @pytest.fixture(autouse=True)
 def _as_if_new(monkeypatch):
     """
-    Forget the settings of the machine, of git and of a run around, and the notices of earlier tests.
+    Forget the settings of the machine and the notices of earlier tests.
     """
     for name in list(os.environ):
         if name.startswith(SETTINGS) and "_TEST_" not in name:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -280,7 +281,7 @@ def test_closed_descriptors_are_no_failure(recorded):
     """
     A command started without standard error, or output, still does its work.
     """
-    words = " ".join(recorded.command("runs"))
+    words = shlex.join(recorded.command("runs"))
     for closed in ("2>&-", ">&-"):
         done = subprocess.run(
             ["sh", "-c", f"{words} {closed}"],

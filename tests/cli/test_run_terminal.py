@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import signal
 import struct
 import sys
@@ -161,7 +162,7 @@ def test_ctrl_z_stops_both_and_fg_goes_on(telemetry):
     """
     In a shell with job control Ctrl+Z gives the prompt back, and fg the command.
     """
-    words = " ".join(telemetry.command("run", "--", "sh", "-c"))
+    words = shlex.join(telemetry.command("run", "--", "sh", "-c"))
     script = 'echo "rea"dy; cat; echo "by"e'
     terminal = Terminal(
         ["bash", "--norc", "--noprofile", "-i"], telemetry.env(PS1="$ ", TERM="dumb")
@@ -187,7 +188,7 @@ def test_the_terminal_is_given_back(telemetry):
     """
     After the command the terminal is as it was before.
     """
-    words = " ".join(telemetry.command("run", "--", "true"))
+    words = shlex.join(telemetry.command("run", "--", "true"))
     script = f'before=$(stty -g); {words}; test "$before" = "$(stty -g)" && echo the same'
     terminal = Terminal(["sh", "-c", script], telemetry.env())
 
@@ -199,7 +200,7 @@ def test_standard_error_stays_a_terminal_beside_a_pipe(telemetry):
     """
     Each stream is judged for itself: a piped output does not take the error's terminal.
     """
-    words = " ".join(telemetry.command("run", "--", "sh", "-c"))
+    words = shlex.join(telemetry.command("run", "--", "sh", "-c"))
     inner = "test -t 1 || echo piped; test -t 2 && echo terminal >&2"
     terminal = Terminal(["sh", "-c", f"{words} '{inner}' | cat"], telemetry.env())
 
