@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,8 @@ def _statement(sql: str) -> str:
     Return the statement without what ends it.
     """
     if sql == "-":
+        if sys.stdin is None:
+            fail("standard input must be open to read the statement from", Exit.USAGE)
         sql = sys.stdin.read(_MAX_SQL_CHARS + 1)
     if len(sql) > _MAX_SQL_CHARS:
         fail(f"a statement must have at most {_MAX_SQL_CHARS:,} characters", Exit.USAGE)
@@ -151,9 +154,16 @@ def _plain(value: Any) -> Any:
     return f"x'{value.hex()}'" if isinstance(value, bytes) else value
 
 
+def _json(value: Any) -> Any:
+    # JSON has no infinity: the word for it is that of the journal.
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return _plain(value)
+
+
 def _document(answer: Answer) -> dict[str, Any]:
     names = _names(answer)
-    rows = [dict(zip(names, map(_plain, row))) for row in answer.rows]
+    rows = [dict(zip(names, map(_json, row))) for row in answer.rows]
     return {"columns": names, "rows": rows, "has_more": answer.has_more}
 
 

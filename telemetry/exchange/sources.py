@@ -73,8 +73,10 @@ def open_path(path: Path) -> Source:
     """
     if path.is_dir():
         return _directory(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} must exist to be imported; name {_FORMATS}")
+    if not path.is_file():
+        raise UsageError(f"{path} must be {_FORMATS} (got none of them); name another")
     _must_be_readable(path)
     kind, read = _file(path)
     return Source(path=path, kind=kind, parts=[(path, read)])

@@ -87,7 +87,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise AddressError(
-            f"the address {host} must be one of this machine ({error}); choose another with --host"
+            f"the address to listen at must be one of this machine (got {host!r}: {error});"
+            " choose another with --host"
         ) from error
     try:
         if os.name == "posix":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 
 import originals
@@ -88,6 +89,17 @@ def test_what_cannot_be_imported_is_said(telemetry, tmp_path, make, code, way_ou
     assert done.returncode == code, done.stderr
     assert way_out in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a device")
+def test_a_device_is_not_said_to_be_missing(telemetry):
+    """
+    What is there, but nothing to import, is told as such.
+    """
+    done = telemetry.ask("import", os.devnull)
+
+    assert done.returncode == 2
+    assert f"{os.devnull} must be a base directory, a database, NDJSON" in done.stderr
 
 
 def test_a_base_is_not_imported_into_itself(recorded):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 
 import pytest
 
@@ -82,6 +83,27 @@ def test_the_rows_are_limited(recorded):
     assert "the first 2 rows" in done.stderr
     assert recorded.json("query", "SELECT 1", "-n", "1")["has_more"] is False
     assert len(recorded.json("query", "SELECT 1 FROM agent_runs", "-n", "0")["rows"]) == 5
+
+
+def test_an_infinity_is_a_word_in_json(recorded):
+    """
+    JSON has no number for it, and what reads the answer must not stumble.
+    """
+    answer = recorded.json("query", "SELECT 1e999 AS more, -1e999 AS less")
+
+    assert answer["rows"] == [{"more": "Infinity", "less": "-Infinity"}]
+
+
+def test_a_statement_from_nowhere_is_refused(recorded, monkeypatch):
+    """
+    Where standard input is closed there is nothing to read.
+    """
+    monkeypatch.setattr(sys, "stdin", None)
+
+    done = recorded.ask("query", "-")
+
+    assert done.returncode == 2
+    assert "standard input must be open to read the statement from" in done.stderr
 
 
 @pytest.mark.parametrize("sql", WRITES)

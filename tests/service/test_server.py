@@ -93,6 +93,17 @@ def test_a_second_service_may_wait_for_the_end_of_the_first(tmp_path):
     assert waiting.returncode == 0
 
 
+def test_an_address_of_nowhere_is_quoted(tmp_path):
+    """
+    So that an empty name, or a space in one, is seen.
+    """
+    name = "example .invalid"
+    done = serve(tmp_path, "--port", "0", "--host", name, "--allow-unauthenticated")
+
+    assert done.returncode == 4
+    assert "must be one of this machine (got 'example .invalid': " in done.stderr
+
+
 def test_a_port_that_is_taken_is_named(tmp_path):
     """
     Code 4, and the way out.
