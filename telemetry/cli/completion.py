@@ -42,4 +42,4 @@ def command(shell: Optional[str]) -> None:
     if session.as_json:
         session.screen.json({"shell": shell, "script": script})
     else:
-        click.echo(script)
+        session.screen.line(script)

@@ -23,7 +23,7 @@ from telemetry.cli.exits import (
     is_expected,
     sentence_of,
 )
-from telemetry.cli.screen import OutputClosedError, Screen, discard_output
+from telemetry.cli.screen import OutputClosedError, Screen, discard_output, taken_by_output
 from telemetry.cli.session import Session, asks_service, shares_options
 
 #: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.
@@ -111,7 +111,8 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"telemetry {version('telemetry')}")
+        with taken_by_output():
+            click.echo(f"telemetry {version('telemetry')}")
         ctx.exit()
 
 

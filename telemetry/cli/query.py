@@ -13,6 +13,7 @@ import click
 
 from telemetry.cli.counts import Count, Number
 from telemetry.cli.exits import Exit, fail
+from telemetry.cli.screen import taken_by_output
 from telemetry.cli.session import Session, current, shares_options
 from telemetry.cli.table import Cell, TableColumn, draw
 from telemetry.model.words import several
@@ -172,7 +173,8 @@ def _tell_csv(session: Session, answer: Answer, *, raw: bool) -> None:
 
     rows = [[_plain(value) for value in row] for row in answer.rows]
     text = csv_text([answer.columns, *rows], guarded=not raw)
-    click.echo(text, nl=False)
+    with taken_by_output():
+        click.echo(text, nl=False)
 
 
 def _tell_table(session: Session, answer: Answer) -> None:

@@ -298,12 +298,15 @@ def test_closed_descriptors_are_no_failure(recorded):
 
 @posix_only
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_an_output_that_is_full_is_an_error(recorded):
+@pytest.mark.parametrize(
+    "line", [["runs"], ["query", "SELECT 1", "--csv"], ["completion", "fish"], ["--version"]]
+)
+def test_an_output_that_is_full_is_an_error(recorded, line):
     """
     An answer that could not be written is not reported as success.
     """
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = recorded("runs", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+        done = recorded(*line, stdout=full, stderr=subprocess.PIPE, capture_output=False)
 
     assert done.returncode == 4
     assert done.stderr == (
