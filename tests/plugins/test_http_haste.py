@@ -153,7 +153,6 @@ def short_program(environ):
         timeout=TIMEOUT_S,
         check=True,
     )
-    assert done.stderr == ""
     return float(done.stdout)
 
 
