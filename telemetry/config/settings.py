@@ -270,8 +270,9 @@ class Settings:
             rule=Number(2),
             group=Group.LIVENESS,
             unit="s",
-            help="Silence after which a run of another host counts as dead. On the same host a "
-            "lock tells, never a clock.",
+            help="Silence after which a run of another host or base directory counts as dead. Of "
+            "one's own a lock tells, never a clock; a run that was handed over whole, without "
+            "heartbeats, stays open.",
         ),
     )
     plugins: tuple[str, ...] = attrs.field(

@@ -73,6 +73,22 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _UNKNOWN_CREATION = (True, "\uffff")
 
 
+def end_is_concluded(state: bytes) -> bool:
+    """
+    Tell whether the status of a run was concluded by others: its agent's own word still counts.
+
+    Args:
+        state: What `Fold.dump` gave; of anything else, nothing was concluded.
+    """
+    try:
+        said = _decode(state)
+        others = said.get("keys", {}).items()
+        key = next((key for key, names in others if "status" in names), said.get("*"))
+        return key is not None and parse_key(key)[0] == INFERRED
+    except (*DECODE_ERRORS, AttributeError, TypeError):
+        return False
+
+
 class Fold:
     """
     The state of one run: its fields, and the key of each.

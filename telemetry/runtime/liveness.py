@@ -117,7 +117,7 @@ class Liveness:
         Return why a running run is taken for dead; None while it may live.
 
         Args:
-            row: A row of `Reader.open_runs`, with its writer under ``owner``.
+            row: A row of `Reader.open_runs`.
         """
         last_sign = _time(row.get("updated_at")) or _time(row.get("start_time"))
         if last_sign is None:
@@ -125,6 +125,8 @@ class Liveness:
         host, owner = row.get("host"), str(row.get("owner") or "")
         if host == self._host and owner:
             return self._death_here(owner, row, last_sign)
+        if not row.get("has_heartbeat"):
+            return None
         silent = datetime.now(timezone.utc) - last_sign
         if silent < timedelta(seconds=self._config.stale_after_s):
             return None

@@ -40,7 +40,7 @@ class Posted(msgspec.Struct, eq=False, gc=False):
     said: bytes
     ignored: Sequence[Ignored] = ()
     status: str = ""
-    #: Whether a repeat brought the outcome that the stored run did not have yet.
+    #: Whether a repeat brought the outcome that the stored run did not have yet of its agent.
     is_outcome_taken: bool = False
     was_deleted: bool = False
 
@@ -81,10 +81,12 @@ def _post_some(service: Service, items: Sequence[Posted]) -> Sequence[Posted]:
     if not groups:
         return later
     known = service.known(groups)
+    ended = [one for one, found in known.items() if found.status not in ("", _RUNNING)]
+    concluded = service.concluded(ended)
     lines: dict[str, bytes] = {}
     for event_id, group in groups.items():
         for at, item in enumerate(group, 1):
-            line = _decide(item, known.get(event_id))
+            line = _decide(item, known.get(event_id), is_concluded=event_id in concluded)
             if line:
                 lines[event_id] = line
                 later += group[at:]
@@ -110,16 +112,19 @@ def _are_all_new(service: Service, items: Sequence[Posted]) -> bool:
     return True
 
 
-def _decide(item: Posted, known: Optional[Any]) -> bytes:
+def _decide(item: Posted, known: Optional[Any], *, is_concluded: bool) -> bytes:
     """
     Return what must be written of an item; nothing of one that says nothing new.
+
+    Args:
+        is_concluded: Whether the run has only been taken for ended.
     """
     if known is None:
         item.status = CREATED
         return item.said
     item.status = DUPLICATE
     item.was_deleted = known.deleted
-    if known.status == _RUNNING and is_final(status_in(item.said)):
+    if (is_concluded or known.status == _RUNNING) and is_final(status_in(item.said)):
         item.is_outcome_taken = True
         return outcome(item.said)
     return b""

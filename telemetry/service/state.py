@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -28,7 +29,7 @@ from telemetry.storage.baseid import base_id
 from telemetry.storage.queries import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from structlog.typing import FilteringBoundLogger
 
@@ -117,14 +118,20 @@ class Service:
         Raises:
             Problem: It cannot be read now.
         """
-        try:
+        with _readable():
             if self.barrier.are_new(event_ids):
                 return {}
             return self.store.known(list(event_ids))
-        except SinkError:
-            raise unavailable(
-                "database-unavailable", "the database cannot be read now; nothing was changed"
-            ) from None
+
+    def concluded(self, event_ids: Collection[str]) -> set[str]:
+        """
+        Return those of the known runs that were only taken for ended, as `known` does.
+
+        Raises:
+            Problem: It cannot be read now.
+        """
+        with _readable():
+            return self.store.concluded(list(event_ids)) if event_ids else set()
 
     @property
     def journal_mode(self) -> str:
@@ -140,6 +147,19 @@ class Service:
             return sum(segment.size for segment in self.journal.segments())
         except OSError:
             return -1
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """
+    Say what a database that cannot be read means to a client.
+    """
+    try:
+        yield
+    except SinkError:
+        raise unavailable(
+            "database-unavailable", "the database cannot be read now; nothing was changed"
+        ) from None
 
 
 def _scrubber(config: TelemetryConfig) -> Scrubber:

@@ -14,3 +14,8 @@ OWNER = (
     """ AND k.body NOT LIKE '%,"relayed":true,"crc":"________"}'"""
     " ORDER BY k.timestamp LIMIT 1)"
 )
+#: Whether a run ``r`` was begun by a process that says every while that it lives. A run that was
+#: handed over whole was not, so its silence means nothing.
+HAS_HEARTBEAT = (
+    "EXISTS (SELECT 1 FROM run_records k WHERE k.event_id = r.event_id AND k.change = 'started')"
+)

@@ -16,7 +16,7 @@ import attrs
 
 from telemetry.storage.ddl import RUN_COLUMNS
 from telemetry.storage.looking import look_into
-from telemetry.storage.owners import OWNER
+from telemetry.storage.owners import HAS_HEARTBEAT, OWNER
 from telemetry.storage.sqlite import translated
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ _RUNS = f"SELECT {', '.join(RUN_COLUMNS)} FROM agent_runs"
 #: Newest first; the key breaks ties, so that a page always is the same.
 _NEWEST_FIRST = " ORDER BY start_time DESC, event_id DESC"
 _OPEN_SQL = (
-    f"SELECT {', '.join(RUN_COLUMNS)}, {OWNER} AS owner FROM agent_runs r WHERE status = 'running'"
+    f"SELECT {', '.join(RUN_COLUMNS)}, {OWNER} AS owner, {HAS_HEARTBEAT} AS has_heartbeat"
+    " FROM agent_runs r WHERE status = 'running'"
 )
 _LAST_SIGN_SQL = (
     "SELECT max(timestamp) AS last_sign FROM (SELECT timestamp FROM run_records"
@@ -208,9 +209,10 @@ class Reader:
 
     def open_runs(self) -> list[Row]:
         """
-        Return the runs that have not ended, oldest first, each with its writer under ``owner``.
+        Return the runs that have not ended, oldest first.
 
-        None where that process shows nowhere here whether it lives.
+        Each has two columns more: ``owner``, its writer, or None where that process shows nowhere
+        here whether it lives; ``has_heartbeat``, whether a process says of it that it goes on.
         """
         # Not sorted by SQLite, which would walk all runs in that order to find the few.
         return sorted(self._all(_OPEN_SQL), key=lambda row: str(row["start_time"] or ""))

@@ -20,7 +20,7 @@ from strategies import (
 from telemetry.model import fold as fold_module
 from telemetry.model.converters import run_to_plain
 from telemetry.model.errors import CodecError
-from telemetry.model.fold import MAX_ASIDE, Fold, fold
+from telemetry.model.fold import MAX_ASIDE, Fold, end_is_concluded, fold
 from telemetry.model.run import COLUMNS, Status
 from telemetry.model.values import run_from_row, to_row
 
@@ -624,3 +624,44 @@ def test_a_recorded_run_comes_back_whole(plain):
 
     assert row == expected
     assert run_from_row(row).agent_name == run.agent_name
+
+
+# Ends that were concluded
+
+DIED = {"status": "failed", "end_time": T1, "error_summary": "OwnerDied"}
+CLEANED_UP = {"status": "cancelled", "base_status": "running", "actor": "ops"}
+CORRECTED = {"status": "partial", "base_status": "success", "actor": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_concluded"),
+    [
+        ([("started", STARTED), ("inferred", DIED)], True),
+        ([("started", STARTED), ("edited", CLEANED_UP)], True),
+        ([("started", STARTED), ("inferred", DIED), ("ended", ENDED)], False),
+        ([("started", STARTED), ("ended", ENDED), ("inferred", DIED)], False),
+        ([("started", STARTED), ("ended", ENDED), ("edited", CORRECTED)], False),
+        ([("recorded", ENDED)], False),
+        ([("inferred", DIED)], True),
+        ([("deleted", {})], False),
+        ([], False),
+    ],
+)
+def test_who_said_that_a_run_has_ended(changes, is_concluded):
+    """
+    A conclusion of others, until the agent's own end is there, however late.
+    """
+    times = (T0, T1, T2, T3)
+    records = [record_at(time, *change) for time, change in zip(times, changes)]
+
+    assert end_is_concluded(fold_of(*records).dump()) is is_concluded
+
+
+@pytest.mark.parametrize(
+    "state", [b"", b"[]", b"7", b'{"*":7}', b'{"*":"x"}', b'{"keys":[]}', b'{"keys":{"x":7}}']
+)
+def test_a_state_that_is_none_tells_of_no_conclusion(state):
+    """
+    A damaged database stops nobody from recording.
+    """
+    assert end_is_concluded(state) is False

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import httpx
 import pytest
+import time_machine
 
+from telemetry import TelemetryClient
 from telemetry.model.run import COLUMNS
 from telemetry.service.routes.batches import MAX_ITEMS
 
@@ -67,6 +70,36 @@ def test_a_repeat_brings_the_outcome_of_a_running_run(api, run):
     found = stored(api, run)
     assert (found["status"], found["items_failed"]) == ("success", 2)
     assert found["agent_name"] == run["agent_name"]
+
+
+def test_a_clean_up_does_not_hide_the_outcome(api, run):
+    """
+    A run that a person took for stale was only slow: its own word on its end stands, once.
+    """
+    api.post(RUNS, json=run)
+    api.patch(f"{RUNS}/{run['event_id']}", json={"status": "cancelled"})
+    outcome = {**run, "status": "success", "items_succeeded": 5}
+
+    first, second = (api.post(RUNS, json=outcome).json() for _ in range(2))
+
+    assert (first["outcome_taken"], second["outcome_taken"]) == (True, False)
+    found = stored(api, run)
+    assert (found["status"], found["items_succeeded"]) == ("success", 5)
+
+
+def test_a_run_that_nobody_vouches_for_stays_open(own_server, run):
+    """
+    No process says of a run that was handed over that it goes on, so its silence means nothing.
+    """
+    with httpx.Client(base_url=own_server.url, timeout=60) as api:
+        api.post(RUNS, json={**run, "start_time": "2020-01-01T00:00:00Z", "host": "elsewhere"})
+    own_server.stop()
+    client = TelemetryClient(base_dir=own_server.base)
+
+    with time_machine.travel(datetime(2100, 1, 1, tzinfo=timezone.utc), tick=True):
+        assert client.reap() == []
+
+    client.close(60)
 
 
 def test_of_many_at_once_one_creates_the_run(server, run):

@@ -172,6 +172,7 @@ def test_open_runs_name_their_owner(reader):
     (run,) = reader.open_runs()
 
     assert (run["run_id"], run["owner"]) == ("run-4", "00000000000000aa")
+    assert run["has_heartbeat"] == 1
 
 
 def test_a_relayed_run_has_no_owner_here(reader, tell, journal, follow):

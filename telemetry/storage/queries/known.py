@@ -1,10 +1,14 @@
 """
 Whether runs are known, asked before each write: by key alone, and nothing but the status is read.
+
+How a run that was handed over again came to its end is asked of those alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+from telemetry.model.fold import end_is_concluded
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,6 +23,10 @@ _MARKS = {size: ", ".join("?" * size) for size in _SIZES}
 _KNOWN_SQL = {
     size: f"SELECT event_id, status, 0 FROM agent_runs WHERE event_id IN ({marks})"
     f" UNION ALL SELECT event_id, '', 1 FROM run_folds WHERE deleted = 1 AND event_id IN ({marks})"
+    for size, marks in _MARKS.items()
+}
+_STATES_SQL = {
+    size: f"SELECT event_id, state FROM run_folds WHERE event_id IN ({marks})"
     for size, marks in _MARKS.items()
 }
 _HIGHEST_SQL = (
@@ -45,6 +53,18 @@ def known(connection: sqlite3.Connection, event_ids: Sequence[str]) -> dict[str,
         for event_id, status, deleted in connection.execute(_KNOWN_SQL[size], some + some):
             found[event_id] = Known(status, bool(deleted))
     return found
+
+
+def concluded(connection: sqlite3.Connection, event_ids: Sequence[str]) -> set[str]:
+    """
+    Return those of the known runs whose end others concluded, so that their own word still counts.
+    """
+    return {
+        event_id
+        for size, some in _portions(list(event_ids))
+        for event_id, state in connection.execute(_STATES_SQL[size], some)
+        if end_is_concluded(state)
+    }
 
 
 def highest(connection: sqlite3.Connection) -> str:

@@ -14,7 +14,7 @@ from telemetry.storage.queries.connections import DEFAULT_TIME_LIMIT_S, Connecti
 from telemetry.storage.queries.ends import MAX_LENGTH, keys_with_end
 from telemetry.storage.queries.errors import FilterError
 from telemetry.storage.queries.filters import Condition, Filters, Operator
-from telemetry.storage.queries.known import Known, highest, is_text, known
+from telemetry.storage.queries.known import Known, concluded, highest, is_text, known
 from telemetry.storage.queries.orders import NEWEST_FIRST, Order, order_of_runs
 from telemetry.storage.queries.paging import Listing, Page
 from telemetry.storage.queries.ranges import StatsFilters
@@ -100,6 +100,12 @@ class Store:
         Some microseconds a run: cheap enough to be asked on an event loop before each write.
         """
         return self._ask(lambda connection: known(connection, event_ids), {})
+
+    def concluded(self, event_ids: Sequence[str]) -> set[str]:
+        """
+        Return those of the known runs whose end others concluded, so that their own still counts.
+        """
+        return self._ask(lambda connection: concluded(connection, event_ids), set())
 
     def keys_with_end(self, part: str) -> list[str]:
         """

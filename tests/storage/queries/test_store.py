@@ -102,6 +102,19 @@ def test_known_of_many(store, put):
     assert store.known([]) == {}
 
 
+def test_who_ended_runs_is_asked_of_some(store, put):
+    """
+    Of those that were only taken for ended, not of those whose own word is there.
+    """
+    put(
+        {"event_id": "ended", "run_id": "run-1"},
+        {"event_id": "open", "run_id": "run-2", "status": "running"},
+    )
+
+    assert store.concluded(["ended", "open", "unknown"]) == set()
+    assert store.concluded([]) == set()
+
+
 def test_known_reads_no_state(db):
     """
     What is known is answered by keys, and no fold's state is among what is read.
