@@ -48,6 +48,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     end_time: Optional[datetime] = None
     git_repo: Optional[str] = None
     git_commit_hash: Optional[str] = None
+    relayed: bool = False
 
 
 _HOST = platform.node()
@@ -143,15 +144,15 @@ class GitLinker:
 
 def _read(record: Record) -> Said:
     """
-    Return what a record says; nothing where it is of another machine, or no run's record.
+    Return what a record says; nothing where it is from elsewhere, or no run's record.
     """
     try:
         said = _decode(record.line)
     except DECODE_ERRORS:
         return _NOTHING
-    # A service is handed the runs of other machines: what their directories are called means
-    # nothing here.
-    is_here = said.host in {None, _HOST}
+    # A service is handed the runs of other machines and base directories: what their directories
+    # are called means nothing here, or has been looked up there.
+    is_here = said.host in {None, _HOST} and not said.relayed
     return said if is_here else _NOTHING
 
 

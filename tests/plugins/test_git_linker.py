@@ -9,7 +9,7 @@ import needs
 import pytest
 
 from telemetry.commits import TRAILER
-from telemetry.model.codec import decode_line, encode_line
+from telemetry.model.codec import decode_line, encode_line, relayed
 from telemetry.model.values import time_text
 from telemetry_plugins.git_linker import GitLinker, repository_name
 
@@ -72,10 +72,13 @@ def test_a_run_in_a_repository_is_given_its_place(repository):
 
 
 @needs_git
-def test_a_run_of_another_machine_is_left_alone(repository):
+def test_a_run_from_elsewhere_is_left_alone(repository):
     """
-    Its directory's name means nothing here.
+    Its directory's name means nothing here, or its own base directory's linker has looked.
     """
+    from_elsewhere = decode_line(relayed(record(repository).line))
+
+    assert GitLinker().telemetry_run_started(from_elsewhere) is None
     assert GitLinker().telemetry_run_started(record(repository, host="elsewhere")) is None
     assert GitLinker().telemetry_run_started(record(repository, host=platform.node()))
 
