@@ -15,7 +15,13 @@ from telemetry.sinks import Cursor
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.findings import MAX_NAMED, Finding, Level
-from telemetry.storage.looking import UnreachableError, is_unreachable, look_into, unreachable
+from telemetry.storage.looking import (
+    UnreachableError,
+    hold_still,
+    is_unreachable,
+    look_into,
+    unreachable,
+)
 from telemetry.storage.migrations import migrate
 from telemetry.storage.recovery import check_folds
 from telemetry.storage.rollups import wrong_rollups
@@ -45,6 +51,7 @@ def check_database(db_path: Path, *, quick: bool = False, full: bool = False) ->
         return [Finding("database", Level.ATTENTION, text, _RECOVER)]
     try:
         with contextlib.closing(look_into(db_path)) as connection:
+            hold_still(connection)
             stranger = stranger_of(connection, db_path)
             if stranger is not None:
                 text = f"the database must be this library's (got {stranger.what})"

@@ -60,6 +60,19 @@ def look_into(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def hold_still(connection: sqlite3.Connection) -> None:
+    """
+    Let a connection see the database as it is now, whatever others write, until it is closed.
+
+    Answers that are compared with one another must come of one state.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    connection.execute("BEGIN")
+    user_version(connection)
+
+
 def is_unreachable(error: BaseException, path: Path) -> bool:
     """
     Return whether an error is about who may reach a database now, and not about what it holds.

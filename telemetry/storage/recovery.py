@@ -21,7 +21,13 @@ from telemetry.storage.chunks import chunks_of
 from telemetry.storage.copying import INFO_TABLE, copy_database, discard, sync_closed
 from telemetry.storage.cursors import DATABASE_SINK, read_cursors, set_cursor
 from telemetry.storage.ddl import RUN_COLUMNS
-from telemetry.storage.looking import UnreachableError, is_unreachable, look_into, unreachable
+from telemetry.storage.looking import (
+    UnreachableError,
+    hold_still,
+    is_unreachable,
+    look_into,
+    unreachable,
+)
 from telemetry.storage.migrations import create_missing_indexes, migrate
 from telemetry.storage.rollups import wrong_rollups
 from telemetry.storage.rows import apply_all_but
@@ -145,6 +151,7 @@ def check(db_path: Path) -> list[str]:
         return [f"the database {db_path} does not exist"]
     try:
         with contextlib.closing(look_into(db_path)) as connection:
+            hold_still(connection)
             found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MAX_PROBLEMS})")]
             problems = [] if found == ["ok"] else [f"quick_check: {text}" for text in found]
             return (

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from telemetry.model.errors import TransientSinkError
+from telemetry.storage.integrity import check_database
 from telemetry.storage.reader import Reader
 from telemetry.storage.recovery import check, differences, rebuild
 from telemetry.storage.sqlite import wanted_journal_mode
@@ -312,3 +313,41 @@ def test_differences_are_found(db, journal, follow, statement, difference):
     assert found
     assert {text.partition(" is so")[0] for text in found} == {difference}
     assert sorted(path.name for path in db.parent.glob("*checking*")) == []
+
+
+@pytest.fixture
+def after_counting():
+    """
+    Do something, once, when a check has counted the rows and not yet read the roll-ups.
+    """
+
+    def arrange(action):
+        def look(frame, event, _):
+            names = frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""
+            if event == "return" and names == ("_counted", "wrong_rollups"):
+                sys.setprofile(None)
+                action()
+
+        sys.setprofile(look)
+
+    yield arrange
+    sys.setprofile(None)
+
+
+@pytest.mark.parametrize("look", [check, check_database], ids=["recover", "check"])
+def test_what_is_written_meanwhile_is_no_damage(db, tell, follow, after_counting, look):
+    """
+    A database that agents write between two questions of a check is sound.
+    """
+    tell(1)
+    follow()
+
+    def write():
+        tell(2)
+        follow()
+
+    after_counting(write)
+    found = look(db)
+
+    assert Reader(db).run("run-2") is not None
+    assert found == []
