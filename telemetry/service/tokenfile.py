@@ -125,7 +125,9 @@ class TokenFile:
             OSError: It cannot be read or written; what it held stands.
         """
         with self._alone():
-            self._replace([token for token in self.load() if token.id != token_id])
+            tokens = {token.id: token for token in self.load()}
+            tokens.pop(token_id, None)
+            self._replace(list(tokens.values()))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
