@@ -4,7 +4,8 @@ Who is alive: a record lock for each process with open runs, and the reaper that
 Each writer locks one byte of ``state/alive.lock``, the one that its random id names. The kernel
 frees it at the moment its process dies, however it dies; a stopped or sleeping process keeps it. So
 on one host nobody is ever declared dead by a clock. Runs of other hosts are judged by the age of
-their last record, which a heartbeat keeps fresh.
+their last record, which a heartbeat keeps fresh; those that are shipped here, by how long this
+process has heard nothing of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from telemetry.runtime.alive import LOCK_NAME, lock_offset
 from telemetry.runtime.locks import RecordLock, locked_by_another
 from telemetry.runtime.notices import notice
 from telemetry.runtime.places import make_private
+from telemetry.runtime.vigil import Vigil
 from telemetry.storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -46,15 +48,24 @@ class Death:
 class Liveness:
     """
     Shows that this process lives, and finds the runs whose owner does not.
+
+    Args:
+        vigil: Waits for words of the runs that are shipped here.
     """
 
     def __init__(
-        self, config: TelemetryConfig, runs: OpenRuns, emitter: Emitter, recorder: Recorder
+        self,
+        config: TelemetryConfig,
+        runs: OpenRuns,
+        emitter: Emitter,
+        recorder: Recorder,
+        vigil: Optional[Vigil] = None,
     ) -> None:
         self._config = config
         self._runs = runs
         self._emitter = emitter
         self._recorder = recorder
+        self._vigil = vigil or Vigil()
         self._lock_path: Path = config.state_dir / LOCK_NAME
         self._host = platform.node()
         self._lock: Optional[RecordLock] = None
@@ -105,7 +116,9 @@ class Liveness:
         """
         dead = []
         reader = Reader(self._config.db_path)
-        for row in reader.open_runs():
+        rows = reader.open_runs()
+        self._vigil.forget_all_but({str(row["event_id"]) for row in rows})
+        for row in rows:
             death = self.death_of(row)
             if death is not None:
                 self._infer(row, death, _time(reader.last_sign(row)) or death.last_sign)
@@ -127,14 +140,21 @@ class Liveness:
             return self._death_here(owner, row, last_sign)
         if not row.get("has_heartbeat"):
             return None
-        silent = datetime.now(timezone.utc) - last_sign
-        if silent < timedelta(seconds=self._config.stale_after_s):
+        silent_s = self._silent_s(row, last_sign)
+        if silent_s < self._config.stale_after_s:
             return None
         return Death(
-            f"its process on host {host or 'unknown'} has been silent for"
-            f" {int(silent.total_seconds())} s",
+            f"its process on host {host or 'unknown'} has been silent for {int(silent_s)} s",
             last_sign,
         )
+
+    def _silent_s(self, row: Mapping[str, Any], last_sign: datetime) -> float:
+        """
+        Return for how long nothing was heard of a process that is looked for nowhere here.
+        """
+        if row.get("owner"):  # it writes to this very journal
+            return (datetime.now(timezone.utc) - last_sign).total_seconds()
+        return self._vigil.silent_s(str(row["event_id"]), last_sign.isoformat())
 
     def _death_here(
         self, owner: str, row: Mapping[str, Any], last_sign: datetime

@@ -16,8 +16,10 @@ import pytest
 import time_machine
 
 from telemetry import TelemetryClient
-from telemetry.model.codec import decode_lines
+from telemetry.model.codec import decode_lines, encode_line, relayed
 from telemetry.model.records import Change
+from telemetry.runtime.liveness import Liveness
+from telemetry.runtime.vigil import Vigil
 
 #: Begins a run, says that it did, and waits to be told to end it.
 AGENT = """
@@ -212,6 +214,38 @@ def test_another_host_is_judged_by_its_silence(client, silent_h, is_dead):
     if is_dead:
         assert "host elsewhere has been silent" in row(client, run_id)["error_summary"]
     client.end_run(run_id)
+
+
+@pytest.mark.parametrize("said", ["2020-01-01T00:00:00.000000Z", "2096-01-01T00:00:00.000000Z"])
+def test_a_run_shipped_here_is_judged_by_what_was_waited_here(client, said):
+    """
+    Its machine's clock may be wrong, and its records late: only who heard nothing for so long knows.
+    """
+    now = [1000.0]
+    runtime = client._runtime
+    vigil = Vigil(lambda: now[0])
+    liveness = Liveness(client.config, runtime.runs, runtime.emitter, runtime.recorder, vigil)
+
+    def ship(change, number, timestamp, **body):
+        key = {"event_id": "key-1", "run_id": "run-1", "timestamp": timestamp}
+        line = encode_line("run", id=f"{'b' * 16}-{number}", change=change, body=body, **key)
+        assert runtime.journal.append(relayed(line[:-1]) + b"\n", 1_795_348_800)
+        assert client.catch_up(20)
+
+    ship("started", 1, said, agent_name="seo", host="elsewhere", status="running")
+    assert liveness.reap() == []
+    now[0] += 899
+    ship("updated", 2, said.replace("00Z", "01Z"))
+    assert liveness.reap() == []
+    now[0] += 899
+    assert liveness.reap() == []
+    now[0] += 1
+
+    assert liveness.reap() == ["run-1"]
+
+    found = row(client, "run-1")
+    assert (found["status"], found["end_time"]) == ("failed", said.replace("00Z", "01Z"))
+    assert "host elsewhere has been silent for 900 s" in found["error_summary"]
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", 7])
