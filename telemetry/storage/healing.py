@@ -8,6 +8,7 @@ again of its records; a log that another file left under this one's name is put 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
@@ -17,8 +18,10 @@ import attrs
 from telemetry.model.codec import decode_line
 from telemetry.model.errors import PausedSinkError, TelemetryError
 from telemetry.model.records import RecordType
-from telemetry.storage.aside import CORRUPTED, SIDECARS, free_name
+from telemetry.storage.appendfile import create_exclusively
+from telemetry.storage.aside import free_name, swap_in
 from telemetry.storage.chunks import chunks_of
+from telemetry.storage.copying import discard, sync_closed
 from telemetry.storage.ddl import DATABASE_VERSION
 from telemetry.storage.migrations import create_missing_indexes
 from telemetry.storage.recovery import check, check_folds
@@ -152,15 +155,22 @@ def _put_stray_log_aside(db_path: Path) -> Optional[Path]:
     Put a log aside if the database is sound without it, and not with it.
 
     The database then is as it was when it was last written back, and its cursors say so: what came
-    since is in the journal.
+    since is in the journal. A copy takes its place, so that a process which has it open with that
+    log sees that it was replaced, and writes no page of the one into the other.
     """
-    if not wal_bytes(db_path) or not _is_sound_alone(db_path):
+    if not wal_bytes(db_path):
         return None
-    target = free_name(db_path, CORRUPTED)
-    for suffix in SIDECARS:
-        with contextlib.suppress(FileNotFoundError):
-            Path(f"{db_path}{suffix}").replace(f"{target}{suffix}")
-    return Path(f"{target}-wal")
+    successor = free_name(db_path, "rebuilding")
+    try:
+        create_exclusively(successor, b"")
+        shutil.copyfile(db_path, successor)
+        if not _is_sound_alone(successor):
+            return None
+        sync_closed(successor)
+        aside = swap_in(db_path, successor)
+    finally:
+        discard(successor)
+    return Path(f"{aside}-wal")
 
 
 def _is_sound_alone(db_path: Path) -> bool:

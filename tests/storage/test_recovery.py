@@ -5,7 +5,8 @@ import attrs
 import msgspec
 import pytest
 
-from telemetry.model.errors import TransientSinkError
+from telemetry.model.errors import CursorMovedError, TransientSinkError
+from telemetry.storage.healing import heal
 from telemetry.storage.integrity import check_database
 from telemetry.storage.reader import Reader
 from telemetry.storage.recovery import check, differences, rebuild
@@ -351,3 +352,34 @@ def test_what_is_written_meanwhile_is_no_damage(db, tell, follow, after_counting
 
     assert Reader(db).run("run-2") is not None
     assert found == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file in use keeps its name")
+def test_who_has_the_database_open_learns_that_its_log_was_put_aside(db, journal, tell, follow):
+    """
+    A service that goes on after its log was put aside writes into the database of that name.
+    """
+    tell(1)
+    follow()
+    service = SqliteSink(db)
+    service.cursors()
+    _change(db, "UPDATE run_rollups SET success_count = 77")
+    tell(2)
+    healed = heal(db, journal)
+    segment = journal.segments()[-1]
+
+    def write():
+        chunk = journal.read(segment, service.cursors().get(segment.id), 1 << 24)
+        service.write([r for r in chunk.records if r.record_type != "segment"], chunk.cursor)
+
+    chunk = journal.read(segment, None, 1 << 24)
+    with pytest.raises(CursorMovedError):
+        service.write((), chunk.cursor)
+    write()
+    service.close()
+
+    assert healed.left == []
+    assert "the log of another file is kept as" in healed.done[0]
+    assert list(db.parent.glob("telemetry.corrupted.*.sqlite-wal"))
+    assert [Reader(db).run(f"run-{number}")["status"] for number in (1, 2)] == ["success"] * 2
+    assert check(db) == []
