@@ -3,8 +3,8 @@ A run's row from its records, in whatever order and however often they come.
 
 Each field keeps the value whose key is highest: class, time, writer, number. Classes, lowest first:
 
-    inferred   what the reaper concluded; what a person set of the status, the end or the duration
-               of a run that was still running when they looked
+    inferred   what the reaper concluded; what a person set of the status, the end, the duration or
+               the error of a run that was still running when they looked
     agent      what the run's own process said
     edit       what a person set
 
@@ -52,7 +52,7 @@ _DELETED = Change.DELETED.value
 #: Changes whose time is that of the run's creation; all others only bound it.
 _CREATING = frozenset({Change.STARTED.value, _RECORDED})
 #: What an editor cannot know of a run that is still running.
-_UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
+_UNSETTLED = frozenset({"status", *END_FIELDS})
 #: Fields that have a value in the row of a run of which nothing is said.
 _NEVER_BLANK = frozenset(name for name, value in BLANK.items() if value)
 _SAID_AT_END = _NEVER_BLANK.union(END_FIELDS)

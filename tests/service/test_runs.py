@@ -77,7 +77,8 @@ def test_a_clean_up_does_not_hide_the_outcome(api, run):
     A run that a person took for stale was only slow: its own word on its end stands, once.
     """
     api.post(RUNS, json=run)
-    api.patch(f"{RUNS}/{run['event_id']}", json={"status": "cancelled"})
+    clean_up = {"status": "cancelled", "error_summary": "Stale run cleaned up on startup"}
+    api.patch(f"{RUNS}/{run['event_id']}", json=clean_up)
     outcome = {**run, "status": "success", "items_succeeded": 5}
 
     first, second = (api.post(RUNS, json=outcome).json() for _ in range(2))
@@ -85,6 +86,7 @@ def test_a_clean_up_does_not_hide_the_outcome(api, run):
     assert (first["outcome_taken"], second["outcome_taken"]) == (True, False)
     found = stored(api, run)
     assert (found["status"], found["items_succeeded"]) == ("success", 5)
+    assert found["error_summary"] is None
 
 
 def test_a_run_that_nobody_vouches_for_stays_open(own_server, run):
