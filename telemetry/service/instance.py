@@ -20,11 +20,11 @@ import msgspec
 from telemetry.model.errors import TelemetryError
 from telemetry.runtime.locks import RecordLock
 from telemetry.storage.appendfile import create_exclusively, make_private_directory
+from telemetry.storage.baseid import SERVICE_LOCK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOCK = "service.lock"
 HOLDER = "service.json"
 RETRY_S = 0.1
 
@@ -53,7 +53,7 @@ class Instance:
 
     def __init__(self, state_dir: Path) -> None:
         self._directory = state_dir
-        self._lock = RecordLock(state_dir / LOCK)
+        self._lock = RecordLock(state_dir / SERVICE_LOCK)
 
     def claim(self, *, wait: bool, is_over: Callable[[], bool]) -> bool:
         """

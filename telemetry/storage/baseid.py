@@ -2,7 +2,7 @@
 The identity of a base directory: a random text that all its processes share.
 
 A service says it in each answer, so that a sink which would ship the journal back to the place it
-came from notices.
+came from notices. A copy of the directory has it too: the service is here only if its lock is.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FILE_NAME = "base-id"
 #: The header that a service says it in.
 HEADER = "Telemetry-Base"
+#: The file, beside the identity, in which the service of a base directory holds a lock.
+SERVICE_LOCK = "service.lock"
 _BYTES = 16
 _LENGTH = 2 * _BYTES
 _SHAPE = re.compile(rb"[0-9a-f]{%d}\n" % _LENGTH)

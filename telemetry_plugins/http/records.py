@@ -3,7 +3,7 @@ Every record, shipped as it stands in the journal to a telemetry service.
 
 Delivery is at least once, and the service keeps each record once, by its id. Of what it refuses,
 each record goes to the dead letters with the service's own reason. A service of this very base
-directory has the records already, and is sent nothing.
+directory has the records already, and is sent nothing; one of a copy elsewhere is sent them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import msgspec
 
 from telemetry.model.errors import PausedSinkError, PermanentSinkError
 from telemetry.model.records import DECODE_ERRORS, RecordType
+from telemetry.runtime.locks import locked_by_another
 from telemetry.runtime.notices import notice
-from telemetry.storage.baseid import HEADER, base_id
+from telemetry.storage.baseid import HEADER, SERVICE_LOCK, base_id
 from telemetry_plugins.http.answers import Answer, Request, Verdict
 from telemetry_plugins.http.line import Line
 
@@ -158,7 +159,8 @@ class RecordsSink:
         return self._is_own_base
 
     def _take_note(self, wire: Wire, answer: Answer) -> None:
-        is_own = answer.headers.get(HEADER.lower(), "") == base_id(self._state_dir)
+        said = answer.headers.get(HEADER.lower(), "")
+        is_own = said == base_id(self._state_dir) and self._is_served_here()
         self._look_connection = wire.connection_count
         if is_own and not self._is_own_base:
             notice(
@@ -168,6 +170,12 @@ class RecordsSink:
                 level=logging.INFO,
             )
         self._is_own_base = is_own
+
+    def _is_served_here(self) -> bool:
+        try:
+            return locked_by_another(self._state_dir / SERVICE_LOCK)
+        except OSError:  # no locks here, so the identity alone must tell
+            return True
 
     def _ship(self, wire: Wire, records: Sequence[Record]) -> None:
         body = b"\n".join([record.line for record in records]) + b"\n"

@@ -15,8 +15,9 @@ from telemetry.config import Secret
 from telemetry.model.codec import decode_line
 from telemetry.model.errors import PausedSinkError, PermanentSinkError, TransientSinkError
 from telemetry.runtime.deadletters import read_dead_letters
+from telemetry.runtime.locks import RecordLock
 from telemetry.sinks import Cursor
-from telemetry.storage.baseid import base_id
+from telemetry.storage.baseid import SERVICE_LOCK, base_id
 from telemetry.storage.undo import Ranges, decide
 from telemetry.testing import SinkConformance, sample_records
 from telemetry_plugins.http.addresses import Place
@@ -370,6 +371,8 @@ def test_a_service_of_this_directory_is_sent_nothing(server, make_config):
     """
     config = make_config(TELEMETRY_API_URL=server.url)
     server.set(base=base_id(config.state_dir))
+    lock = RecordLock(config.state_dir / SERVICE_LOCK)
+    assert lock.try_acquire()
     client = client_of(config)
     record_runs(client, 2)
     assert client.flush(TIMEOUT_S)
@@ -382,7 +385,37 @@ def test_a_service_of_this_directory_is_sent_nothing(server, make_config):
     assert client.flush(TIMEOUT_S)
     client.close()
 
+    lock.release()
     assert before + server.kept() == journal_ids(config.base_dir)
+
+
+def test_a_service_of_a_copy_of_this_directory_is_sent_everything(server, make_config):
+    """
+    A copied directory has the same identity, but its service holds no lock in this one.
+    """
+    config = make_config(TELEMETRY_API_URL=server.url)
+    server.set(base=base_id(config.state_dir), default=AS_SERVICE)
+    client = client_of(config)
+    record_runs(client, 2)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+
+    assert server.kept() == journal_ids(config.base_dir)
+
+
+def test_without_locks_the_identity_alone_tells(server, make_config):
+    """
+    Where it cannot be seen whether the service is here, it is believed.
+    """
+    config = make_config(TELEMETRY_API_URL=server.url)
+    server.set(base=base_id(config.state_dir))
+    (config.state_dir / SERVICE_LOCK).mkdir()
+    client = client_of(config)
+    record_runs(client, 2)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+
+    assert server.seen() == []
 
 
 def test_nothing_is_imported_before_there_is_something_to_ship(make_config, run_program):
