@@ -111,6 +111,7 @@ def ask(
 
     Raises:
         UsageError: The statement is none, writes, or names what there is not.
+        UnicodeEncodeError: It is no text.
         TimedOutError: It took too long; the message says what would make it faster.
         TransientSinkError, MalformedDatabaseError: The database cannot be read.
     """
@@ -149,6 +150,7 @@ def _prepared(db_path: Path, sql: str, timeout_s: float) -> Iterator[sqlite3.Con
     """
     Give a connection that can only read, and raise its errors as what to do about them.
     """
+    sql.encode()  # raises what it is; each Python's sqlite3 calls it by another name
     denied: list[str] = []
     deadline = time.monotonic() + timeout_s
     with translated(db_path), closing(look_into(db_path)) as connection:
