@@ -102,7 +102,7 @@ def _problems(config: TelemetryConfig, *, compare: bool) -> list[str]:
         client.close()
         journal = _journal(config)
         start = _start(_base(config, journal))
-        problems = recovery.differences(config.db_path, journal, start=start)
+        problems = recovery.differences_so_far(config.db_path, journal, start=start)
     return problems
 
 

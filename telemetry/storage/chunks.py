@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 READ_BYTES = 4 * 1024 * 1024
 
 
-def chunks_of(
+def chunks_of(  # noqa: PLR0913 (what of a segment, from where to where)
     journal: Journal,
     segment: Segment,
     cursor: Optional[Cursor] = None,
     *,
     max_bytes: int = READ_BYTES,
     without: Collection[LineKind] = (),
+    until: Optional[Cursor] = None,
 ) -> Iterator[Chunk]:
     """
     Yield what a segment holds behind a cursor, at least up to the end it had when it was listed.
@@ -34,16 +35,20 @@ def chunks_of(
         cursor: None for the beginning.
         max_bytes: About how much a piece is.
         without: What is not wanted; see `Journal.read`.
+        until: Where to stop, between two records; None for the end.
 
     Raises:
         OSError: The segment cannot be read.
     """
+    end = until.offset if until else segment.size
     while True:
-        chunk = journal.read(segment, cursor, max_bytes, without=without)
+        offset = cursor.offset if cursor else 0
+        wanted = min(max_bytes, max(1, end - offset)) if until else max_bytes
+        chunk = journal.read(segment, cursor, wanted, without=without)
         cursor = chunk.cursor
         # Its start, not the cursor asked for: that is another where it did not fit.
         has_moved = cursor.offset != cursor.start
         if has_moved or chunk.damaged_count:
             yield chunk
-        if not has_moved or cursor.offset >= segment.size:
+        if not has_moved or cursor.offset >= end:
             return

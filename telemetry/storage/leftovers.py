@@ -24,7 +24,7 @@ def sweep_database(db_path: Path) -> None:
     was about to be kept and the new one never came; nothing is lost with it.
     """
     stem, suffix = re.escape(db_path.stem), re.escape(db_path.suffix)
-    unfinished = re.compile(rf"{stem}\.(?:rebuilding|checking)\.[0-9TZ-]+{suffix}")
+    unfinished = re.compile(rf"{stem}(?:\.(?:rebuilding|checking)\.[0-9TZ-]+)+{suffix}")
     kept = re.compile(
         rf"{stem}(?:\.corrupted\.|_before_restore_|\.before_undo\.)[0-9TZ_-]+{suffix}"
     )

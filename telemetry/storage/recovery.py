@@ -40,11 +40,11 @@ from telemetry.storage.sqlite import (
 from telemetry.storage.undo import UnknownUndoError, keep, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from telemetry.model.records import Record
-    from telemetry.sinks import Journal
+    from telemetry.sinks import Cursor, Journal
 
 _SEGMENT = RecordType.SEGMENT.value
 _MAX_PROBLEMS = 20
@@ -86,6 +86,8 @@ class Start:
     base_time: str = ""
     #: What was taken back, as far as it is known before the journal is read.
     decisions: Sequence[Record] = ()
+    #: Where to stop in each segment, which holds none of the others; None for all of the journal.
+    until: Optional[Mapping[str, Cursor]] = None
     #: Called with the finished database, before it takes the other's place; may refuse.
     before_swap: Optional[Callable[[Path], None]] = None
     #: The former database's new name.
@@ -205,6 +207,25 @@ def differences(db_path: Path, journal: Journal, *, start: Start = _NOTHING) -> 
         discard(successor)
 
 
+def differences_so_far(db_path: Path, journal: Journal, *, start: Start = _NOTHING) -> list[str]:
+    """
+    Return how a database that others write differs from the journal, as far as it has read that.
+
+    Raises:
+        OSError: The journal cannot be read, or the directory not written.
+        SinkError: The database cannot be read.
+    """
+    snapshot = free_name(db_path, "checking")
+    try:
+        create_exclusively(snapshot, b"")
+        copy_database(db_path, snapshot)
+        with contextlib.closing(connect_read_only(snapshot)) as connection:
+            cursors = read_cursors(connection, DATABASE_SINK)
+        return differences(snapshot, journal, start=attrs.evolve(start, until=cursors))
+    finally:
+        discard(snapshot)
+
+
 @attrs.define
 class _Counts:
     records: int = 0
@@ -225,7 +246,7 @@ def _make(
             create_exclusively(successor, b"")
             copy_database(start.base, successor)
         try:
-            return _make_knowing(decisions, successor, journal, progress)
+            return _make_knowing(decisions, successor, journal, progress, start.until)
         except UnknownUndoError as error:
             if time_of(error.record) < start.base_time:
                 raise
@@ -234,7 +255,11 @@ def _make(
 
 
 def _make_knowing(
-    decisions: Sequence[Record], successor: Path, journal: Journal, progress: Optional[Progress]
+    decisions: Sequence[Record],
+    successor: Path,
+    journal: Journal,
+    progress: Optional[Progress],
+    until: Optional[Mapping[str, Cursor]],
 ) -> tuple[_Counts, int]:
     """
     Fill a new database that knows from the first what was taken back.
@@ -247,7 +272,7 @@ def _make_knowing(
         with immediate(connection):
             connection.execute(f"DROP TABLE IF EXISTS {INFO_TABLE}")
             keep(connection, decisions)
-        counts = _fill(connection, journal, progress)
+        counts = _fill(connection, journal, progress, until)
         create_missing_indexes(connection)
         return counts, connection.execute("SELECT count(*) FROM agent_runs").fetchone()[0]
 
@@ -272,17 +297,21 @@ def _settle(successor: Path) -> None:
 
 
 def _fill(
-    connection: sqlite3.Connection, journal: Journal, progress: Optional[Progress]
+    connection: sqlite3.Connection,
+    journal: Journal,
+    progress: Optional[Progress],
+    until: Optional[Mapping[str, Cursor]],
 ) -> _Counts:
     counts = _Counts()
     cursors = read_cursors(connection, DATABASE_SINK)
-    segments = list(journal.segments())
+    segments = [one for one in journal.segments() if until is None or one.id in until]
     total = sum(segment.size for segment in segments)
     done = 0
     for segment in segments:
         cursor = cursors.get(segment.id)
         done += cursor.offset if cursor else 0
-        for chunk in chunks_of(journal, segment, cursor):
+        stop = until[segment.id] if until is not None else None
+        for chunk in chunks_of(journal, segment, cursor, until=stop):
             records = [record for record in chunk.records if record.record_type != _SEGMENT]
             with immediate(connection):
                 counts.refused += apply_all_but(connection, records)

@@ -9,7 +9,7 @@ from telemetry.model.errors import CursorMovedError, TransientSinkError
 from telemetry.storage.healing import heal
 from telemetry.storage.integrity import check_database
 from telemetry.storage.reader import Reader
-from telemetry.storage.recovery import check, differences, rebuild
+from telemetry.storage.recovery import check, differences, differences_so_far, rebuild
 from telemetry.storage.sqlite import wanted_journal_mode
 from telemetry_plugins.sqlite import SqliteSink
 
@@ -383,3 +383,22 @@ def test_who_has_the_database_open_learns_that_its_log_was_put_aside(db, journal
     assert list(db.parent.glob("telemetry.corrupted.*.sqlite-wal"))
     assert [Reader(db).run(f"run-{number}")["status"] for number in (1, 2)] == ["success"] * 2
     assert check(db) == []
+
+
+def test_a_database_that_is_behind_is_compared_as_far_as_it_has_come(db, journal, tell, follow):
+    """
+    What agents write while a database is compared with its journal is no difference.
+    """
+    tell(1, events=3)
+    follow()
+    tell(2)
+    assert "agent_runs: run key-2 is so in the journal only" in differences(db, journal)
+
+    assert differences_so_far(db, journal) == []
+    _change(db, "UPDATE run_events SET payload_json = '{\"n\":7}' WHERE rowid = 1")
+    found = differences_so_far(db, journal)
+    assert found == [
+        "run_events: run key-1 is so in the journal only",
+        "run_events: run key-1 is so in the database only",
+    ]
+    assert not list(db.parent.glob("*checking*"))

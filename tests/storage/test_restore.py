@@ -436,7 +436,9 @@ def test_leftovers_of_killed_commands_go(db, tell, follow):
     """
     tell(1)
     follow()
-    unfinished = db.with_name("telemetry.rebuilding.20261122T120000Z.sqlite")
+    unfinished = db.with_name(
+        "telemetry.checking.20261122T120000Z.checking.20261122T120001Z.sqlite"
+    )
     kept = db.with_name("telemetry.corrupted.20261122T120000Z.sqlite")
     name = db.with_name("telemetry_before_restore_20261122_120000.sqlite")
     for path in (unfinished, unfinished.with_name(unfinished.name + "-journal"), kept):
