@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from telemetry.health.results import Check, Detail, Outcome, Result
 from telemetry.model.words import several, span
-from telemetry.runtime.alive import LOCK_NAME
+from telemetry.runtime.alive import LOCK_NAME, lock_path
 from telemetry.runtime.leadership import LEASE_S
 from telemetry.runtime.locks import holders
 
@@ -26,9 +26,10 @@ def locks(scene: Scene) -> Iterator[Result]:
     """
     Name the processes that hold locks; one that drains and shows nothing is a warning.
     """
-    directory = scene.config.state_dir
+    alive = lock_path(scene.config.ndjson_dir)
+    elsewhere = [alive] if alive.exists() else []
     details: list[Detail] = []
-    for path in sorted(directory.glob("*.lock")):
+    for path in sorted({*scene.config.state_dir.resolve().glob("*.lock"), *elsewhere}):
         held = holders(path)
         details += _named(path, held)
         drains = any(offset == 0 for offset, _ in held) and path.name.startswith("drain-")

@@ -1,5 +1,7 @@
 """
-Where each process with open runs shows that it lives: one byte of ``state/alive.lock``.
+Where each process with open runs shows that it lives: one byte of ``alive.lock``.
+
+It lies where all find it who read the same journal, whichever database each of them has.
 
 Small, for a command that must start fast; `telemetry.runtime.liveness` does the rest.
 """
@@ -7,12 +9,27 @@ Small, for a command that must start fast; `telemetry.runtime.liveness` does the
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from telemetry.runtime.bytelocks import is_denied
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOCK_NAME = "alive.lock"
 _OFFSET_MASK = 2**62 - 1
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def lock_path(journal: Path) -> Path:
+    """
+    Return the file in which the writers of a journal show that they live.
+
+    Args:
+        journal: The journal's directory: ``raw`` of a base directory, or one that several share.
+    """
+    there = journal.resolve()
+    return (there.parent / "state" if there.name == "raw" else there) / LOCK_NAME
 
 
 def lock_offset(writer: str) -> int:

@@ -1,7 +1,7 @@
 """
 Who is alive: a record lock for each process with open runs, and the reaper that looks at them.
 
-Each writer locks one byte of ``state/alive.lock``, the one that its random id names. The kernel
+Each writer locks one byte of ``alive.lock``, the one that its random id names. The kernel
 frees it at the moment its process dies, however it dies; a stopped or sleeping process keeps it. So
 on one host nobody is ever declared dead by a clock. Runs of other hosts are judged by the age of
 their last record, which a heartbeat keeps fresh; those that are shipped here, by how long this
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -19,7 +20,7 @@ import attrs
 
 from telemetry.model.records import Change
 from telemetry.model.run import Status
-from telemetry.runtime.alive import LOCK_NAME, lock_offset
+from telemetry.runtime.alive import lock_offset, lock_path
 from telemetry.runtime.locks import RecordLock, locked_by_another
 from telemetry.runtime.notices import notice
 from telemetry.runtime.places import make_private
@@ -66,7 +67,7 @@ class Liveness:
         self._emitter = emitter
         self._recorder = recorder
         self._vigil = vigil or Vigil()
-        self._lock_path: Path = config.state_dir / LOCK_NAME
+        self._lock_path: Path = lock_path(config.ndjson_dir)
         self._host = platform.node()
         self._lock: Optional[RecordLock] = None
         #: Whether `hold` has been called in this process.
@@ -137,7 +138,8 @@ class Liveness:
             return None
         host, owner = row.get("host"), str(row.get("owner") or "")
         if host == self._host and owner:
-            return self._death_here(owner, row, last_sign)
+            with suppress(OSError):  # no locks, or another user's: heartbeats must tell
+                return self._death_here(owner, row, last_sign)
         if not row.get("has_heartbeat"):
             return None
         silent_s = self._silent_s(row, last_sign)

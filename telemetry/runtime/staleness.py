@@ -19,7 +19,7 @@ from telemetry.model.records import Change
 from telemetry.model.run import COLUMNS, Status
 from telemetry.model.values import cut, time_text
 from telemetry.model.words import span
-from telemetry.runtime.alive import LOCK_NAME, lock_offset
+from telemetry.runtime.alive import LOCK_NAME, lock_offset, lock_path
 from telemetry.runtime.locks import locked_by_another
 from telemetry.storage.reader import Reader
 
@@ -64,7 +64,7 @@ class Examiner:
     """
 
     def __init__(self, config: TelemetryConfig, older_than: timedelta) -> None:
-        self._lock_path: Path = config.state_dir / LOCK_NAME
+        self._lock_path: Path = lock_path(config.ndjson_dir)
         self._older_than = older_than
         self._host = platform.node()
         self._now = datetime.now(timezone.utc)

@@ -15,11 +15,12 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import time_machine
 
-from telemetry import TelemetryClient
+from telemetry import TelemetryClient, TelemetryConfig
 from telemetry.model.codec import decode_lines, encode_line, relayed
 from telemetry.model.records import Change
 from telemetry.runtime.liveness import Liveness
 from telemetry.runtime.vigil import Vigil
+from telemetry.storage.reader import Reader
 
 #: Begins a run, says that it did, and waits to be told to end it.
 AGENT = """
@@ -95,6 +96,65 @@ def test_a_killed_process_is_found_dead_at_once(client, agent):
     )
     assert timedelta(0) <= ended - begun < timedelta(milliseconds=found["duration_ms"] + 1)
     assert client.reap() == []
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "raw",
+        "shared",
+        pytest.param(
+            "link",
+            marks=pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there"),
+        ),
+    ],
+)
+def test_who_shares_only_the_journal_sees_the_same_lock(tmp_path, journal):
+    """
+    With a database each, nobody's process is taken for dead because its lock is elsewhere.
+    """
+    (tmp_path / "shared").mkdir()
+    if journal == "link":
+        (tmp_path / "link").symlink_to("shared")
+    one, other = (
+        TelemetryClient(
+            TelemetryConfig.from_env(
+                {
+                    "TELEMETRY_DB_PATH": str(tmp_path / name / "db" / "t.sqlite"),
+                    "TELEMETRY_NDJSON_DIR": str(tmp_path / where),
+                }
+            )
+        )
+        for name, where in (("one", journal), ("other", journal.replace("link", "shared")))
+    )
+    run_id = one.start_run("my_agent", "job")
+    assert row(other, run_id)["status"] == "running"
+
+    assert other.reap() == []
+
+    one.end_run(run_id)
+    one.close(60)
+    assert row(other, run_id)["status"] == "success"
+    other.close(60)
+
+
+@pytest.mark.parametrize(("silent_h", "is_dead"), [(0, False), (1, True)])
+def test_where_locks_cannot_be_seen_silence_tells(client, silent_h, is_dead):
+    """
+    A file of locks that is another user's, or that the file system cannot lock.
+    """
+    run_id = client.start_run("my_agent", "job")
+    client.flush(60)
+    (found,) = Reader(client.config.db_path).open_runs()
+    lock = client.config.state_dir / "alive.lock"
+    lock.rename(lock.with_suffix(".old"))
+    lock.mkdir()
+
+    with time_machine.travel(NOW + timedelta(hours=silent_h), tick=True):
+        death = client._runtime.liveness.death_of({**found, "owner": "0123456789abcdef"})
+
+    assert (death is not None) is is_dead
+    client.end_run(run_id)
 
 
 def test_what_others_add_is_no_sign_of_life(client, agent):
