@@ -7,6 +7,7 @@ beside the locks, replaced as a whole after each batch. A crash in between bring
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Segments remembered in a cursor file; beyond it, those that are gone are forgotten.
 MAX_SEGMENTS = 1000
+#: So old a file that was to replace it was left by a process that was killed.
+ABANDONED_S = 3600.0
 _FLAGS = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
 _FLAGS |= getattr(os, "O_BINARY", 0)
 
@@ -90,6 +93,7 @@ class FileCursors:
     def __init__(self, state_dir: Path, sink: str, *, is_synced: bool = True) -> None:
         self.path = state_dir / "cursors" / f"{sink}.json"
         self._is_synced = is_synced
+        self._has_swept = False
 
     def load(self) -> Mapping[str, Cursor]:
         """
@@ -141,6 +145,20 @@ class FileCursors:
         finally:
             os.close(fd)
         temporary.replace(self.path)
+        if not self._has_swept:
+            self._has_swept = True
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """
+        Remove what processes that were killed in the middle of a `commit` have left.
+        """
+        with contextlib.suppress(OSError):
+            # By the file system's clock alone: this machine's may be another.
+            eldest = self.path.stat().st_mtime - ABANDONED_S
+            for path in self.path.parent.glob(f".{self.path.name}.*"):
+                if path.stat().st_mtime < eldest:
+                    path.unlink()
 
 
 def _encode(cursors: Mapping[str, Cursor]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from telemetry.model.errors import CursorMovedError
@@ -46,6 +48,20 @@ def test_a_damaged_file_means_the_beginning(cursors, content):
     cursors.path.write_bytes(content)
 
     assert cursors.load() == {}
+
+
+def test_what_killed_processes_left_goes(cursors, tmp_path):
+    """
+    A file that was never put in place is removed when it is old; a younger one may be in use.
+    """
+    cursors.commit(Cursor("a", 10))
+    old, young = (cursors.path.with_name(f".http.json.{pid}") for pid in (1, 2))
+    for path in (old, young):
+        path.write_bytes(b"{}")
+    os.utime(old, (1, 1))
+    FileCursors(tmp_path, "http").commit(Cursor("b", 10))
+
+    assert sorted(path.name for path in cursors.path.parent.iterdir()) == [young.name, "http.json"]
 
 
 def test_the_file_is_private_and_leaves_no_temporary_one(cursors):
