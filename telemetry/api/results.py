@@ -77,10 +77,13 @@ class BatchItem:
     #: ``created``, ``duplicate`` or ``error``.
     status: str
     event_id: Optional[str] = None
+    #: What a person may want to know of a duplicate: that the run was deleted, and stays so.
+    message: str = ""
     #: Whether a duplicate brought the outcome of a run that was still running.
     outcome_taken: bool = False
     #: Fields in which a duplicate says something else than the run, which was left as it is.
     differences: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
     #: Why it was refused, where it was: a text, or a list of objects.
     detail: Any = None
 

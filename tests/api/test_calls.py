@@ -6,7 +6,7 @@ import json
 import msgspec
 import pytest
 
-from telemetry.api import InvalidError, StoredRun, UnexpectedAnswerError
+from telemetry.api import Ignored, InvalidError, StoredRun, UnexpectedAnswerError
 from telemetry.model.run import Run, Status
 
 NOW = dt.datetime(2026, 11, 22, 5, 13, tzinfo=dt.timezone.utc)
@@ -77,6 +77,23 @@ def test_many_runs_go_in_chunks(api, service):
     assert (done.inserted, done.total, len(done.results)) == (1198, 1200, 1200)
     assert done.errors == ("e0 is bad", "e1000 is bad")
     assert [i for i, item in enumerate(done.results) if item.status == "error"] == [999, 1199]
+
+
+def test_an_item_of_many_says_as_much_as_one_run_alone(api, service):
+    """
+    That a run was deleted, and which names were passed over, is told of each item.
+    """
+    passed_over = {"field": "itmes_failed", "did_you_mean": "items_failed"}
+    items = [
+        {"status": "duplicate", "event_id": "e0", "message": "Run e0 was deleted, and stays so"},
+        {"status": "created", "event_id": "e1", "ignored": [passed_over]},
+    ]
+    service.say({"inserted": 1, "duplicates": 1, "errors": [], "total": 2, "results": items})
+
+    deleted, created = api.create_runs([new_run(0), new_run(1)]).results
+
+    assert deleted.message == "Run e0 was deleted, and stays so"
+    assert created.ignored == (Ignored(field="itmes_failed", did_you_mean="items_failed"),)
 
 
 def test_large_runs_go_in_smaller_chunks(api, service, monkeypatch):
