@@ -67,6 +67,7 @@ def heal(db_path: Path, journal: Journal) -> Healed:
     database is as it was or as it is to be.
 
     Raises:
+        OSError: There is no room for a copy of the database.
         SinkError: The database cannot be written.
     """
     done: list[str] = []
