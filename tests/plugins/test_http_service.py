@@ -5,6 +5,7 @@ The records sink against the real service of another base directory.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 
 import pytest
@@ -123,6 +124,47 @@ def test_a_service_that_is_killed_misses_nothing(service, tmp_path, hurried):
 
     assert tables(tmp_path / "service") == tables(agent)
     assert set(journal_ids(tmp_path / "service")) == set(journal_ids(agent))
+
+
+def test_a_service_that_lost_everything_is_sent_it_again(service, tmp_path):
+    """
+    Without the file that says how far the sink is, it begins at the beginning; nothing is twice.
+    """
+    agent = tmp_path / "agent"
+    client = client_of(agent, service.url)
+    record(client, 3)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    service.stop()
+    shutil.rmtree(tmp_path / "service")
+    service.start()
+    for _ in range(2):
+        (agent / "state" / "cursors" / "http_records.json").unlink()
+        client = client_of(agent, service.url)
+        record(client, 1)
+        assert client.flush(TIMEOUT_S)
+        client.close()
+    service.stop()
+
+    assert tables(tmp_path / "service") == tables(agent)
+    assert sorted(journal_ids(tmp_path / "service")) == sorted(journal_ids(agent))
+
+
+def test_what_an_agent_deletes_goes_there_too(service, tmp_path):
+    """
+    A deletion is a record like any other, and needs the scope for edits.
+    """
+    client = client_of(tmp_path / "agent", service.url)
+    record(client, 2)
+    with client.track_run("agent", "job") as run:
+        event_id = client._runtime.find(run.run_id)
+    client._runtime.recorder.change(Change.DELETED, event_id, run.run_id, {})
+    assert client.flush(TIMEOUT_S)
+    client.close()
+    service.stop()
+
+    found = rows(tmp_path / "service", "SELECT event_id FROM agent_runs")
+    assert (len(found), (event_id,) in found) == (2, False)
 
 
 def test_a_service_of_the_same_directory_is_sent_nothing(service, tmp_path):
