@@ -3,8 +3,8 @@ A run's row from its records, in whatever order and however often they come.
 
 Each field keeps the value whose key is highest: class, time, writer, number. Classes, lowest first:
 
-    inferred   what the reaper concluded; what a person set of the status, the end, the duration or
-               the error of a run that was still running when they looked
+    inferred   what the reaper concluded; what a person set of the status, the end or the duration
+               of a run that was still running when they looked, and why, if that ended it
     agent      what the run's own process said
     edit       what a person set
 
@@ -52,7 +52,9 @@ _DELETED = Change.DELETED.value
 #: Changes whose time is that of the run's creation; all others only bound it.
 _CREATING = frozenset({Change.STARTED.value, _RECORDED})
 #: What an editor cannot know of a run that is still running.
-_UNSETTLED = frozenset({"status", *END_FIELDS})
+_UNSETTLED = frozenset({"status", "end_time", "duration_ms"})
+#: The same where the edit says that it has ended: the error is the reason for saying so.
+_CONCLUDED = _UNSETTLED.union(END_FIELDS)
 #: Fields that have a value in the row of a run of which nothing is said.
 _NEVER_BLANK = frozenset(name for name, value in BLANK.items() if value)
 _SAID_AT_END = _NEVER_BLANK.union(END_FIELDS)
@@ -190,7 +192,9 @@ class Fold:
             parse_status(about.get("base_status")) is not Status.RUNNING
         )
         if not is_sure:
-            unsure = {name: fields.pop(name) for name in _UNSETTLED & fields.keys()}
+            ends = fields.get("status", RUNNING) != RUNNING
+            guessed = _CONCLUDED if ends else _UNSETTLED
+            unsure = {name: fields.pop(name) for name in guessed & fields.keys()}
             self._set_all(unsure, (INFERRED, *key[1:]))
         self._set_all(fields, key)
 

@@ -212,6 +212,21 @@ def test_a_clean_up_does_not_hide_a_real_end():
     assert row["error_summary"] is None
 
 
+def test_an_error_that_ends_nothing_stands():
+    """
+    What a person notes of a run at work, without saying that it has ended, outlives its end.
+    """
+    edit = {"error_summary": "slow disk", "base_status": "running", "actor": "ops"}
+
+    row = row_of(
+        record_at(T0, "started", STARTED),
+        record_at(T1, "edited", edit),
+        record_at(T2, "ended", ENDED),
+    )
+
+    assert (row["status"], row["error_summary"]) == ("success", "slow disk")
+
+
 def test_a_clean_up_stands_while_nothing_else_is_known():
     """
     Until the agent speaks, what the clean-up set is the run's state, and running does not undo it.
