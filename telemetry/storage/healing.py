@@ -164,6 +164,8 @@ def _put_stray_log_aside(db_path: Path) -> Optional[Path]:
     successor = free_name(db_path, "rebuilding")
     try:
         create_exclusively(successor, b"")
+        # By its bytes, for SQLite's own copy would take the log along. Nothing of this process has
+        # the database open: closing the file drops no lock.
         shutil.copyfile(db_path, successor)
         if not _is_sound_alone(successor):
             return None

@@ -43,6 +43,16 @@ def record(client, count):
         client.associate_commit(run.run_id, "a1b2c3d4", "ci")
 
 
+def ship(base, url, count):
+    """
+    Record so many runs and deliver them, as one process of an agent does.
+    """
+    client = client_of(base, url)
+    record(client, count)
+    assert client.flush(TIMEOUT_S)
+    client.close()
+
+
 def journal_ids(base):
     journal = NdjsonJournal(base / "raw")
     found = []
@@ -74,10 +84,7 @@ def test_every_record_arrives_once(service, tmp_path):
     Runs, events, commits and edits: the service's database says what the agent's says.
     """
     agent = tmp_path / "agent"
-    client = client_of(agent, service.url)
-    record(client, 20)
-    assert client.flush(TIMEOUT_S)
-    client.close()
+    ship(agent, service.url, 20)
     service.stop()
 
     assert journal_ids(tmp_path / "service") == journal_ids(agent)
@@ -131,19 +138,13 @@ def test_a_service_that_lost_everything_is_sent_it_again(service, tmp_path):
     Without the file that says how far the sink is, it begins at the beginning; nothing is twice.
     """
     agent = tmp_path / "agent"
-    client = client_of(agent, service.url)
-    record(client, 3)
-    assert client.flush(TIMEOUT_S)
-    client.close()
+    ship(agent, service.url, 3)
     service.stop()
     shutil.rmtree(tmp_path / "service")
     service.start()
     for _ in range(2):
         (agent / "state" / "cursors" / "http_records.json").unlink()
-        client = client_of(agent, service.url)
-        record(client, 1)
-        assert client.flush(TIMEOUT_S)
-        client.close()
+        ship(agent, service.url, 1)
     service.stop()
 
     assert tables(tmp_path / "service") == tables(agent)
@@ -171,10 +172,7 @@ def test_a_service_of_the_same_directory_is_sent_nothing(service, tmp_path):
     """
     Each record is in the journal once, and in the database.
     """
-    client = client_of(tmp_path / "service", service.url)
-    record(client, 5)
-    assert client.flush(TIMEOUT_S)
-    client.close()
+    ship(tmp_path / "service", service.url, 5)
     service.stop()
 
     found = journal_ids(tmp_path / "service")
