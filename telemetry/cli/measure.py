@@ -34,7 +34,8 @@ DEFAULT_RUNS = 1000
 DEFAULT_SECONDS = 10.0
 _PREFIX = ".telemetry-measure-"
 _LEFT_BEHIND_S = 3600
-#: A busy machine lets the database wait, which takes about half as many a second as are recorded.
+#: A busy machine lets the database wait, which takes about half as many a second as are recorded:
+#: it has this and twice the time that recording may take.
 _LEAST_PATIENCE_S = 60.0
 _COLUMNS = (
     TableColumn(title="CALL", style="name"),
@@ -60,7 +61,7 @@ _COLUMNS = (
     type=Number(0.1, 600),
     default=DEFAULT_SECONDS,
     show_default=True,
-    help="Record for at most so long; the database takes as long as it needs.",
+    help="Record for at most so long; the database may take twice that and a minute.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for our own baselines too.")
 def command(runs: int, seconds: float, strict: bool) -> Exit:
