@@ -102,16 +102,21 @@ def test_known_of_many(store, put):
     assert store.known([]) == {}
 
 
-def test_who_ended_runs_is_asked_of_some(store, put):
+def test_who_ended_runs(store, put):
     """
-    Of those that were only taken for ended, not of those whose own word is there.
+    Those that were only taken for ended, not those whose own word is there.
     """
+    guessed, said = (
+        f'{{"*":"{rank} 2026-11-22T05:13:00.000000Z w-1"}}'.encode() for rank in (0, 1)
+    )
     put(
-        {"event_id": "ended", "run_id": "run-1"},
-        {"event_id": "open", "run_id": "run-2", "status": "running"},
+        {"event_id": "guessed", "state": guessed},
+        {"event_id": "ended", "state": said},
+        {"event_id": "damaged", "state": b"?"},
+        table="run_folds",
     )
 
-    assert store.concluded(["ended", "open", "unknown"]) == set()
+    assert store.concluded(["guessed", "ended", "damaged", "unknown"]) == {"guessed"}
     assert store.concluded([]) == set()
 
 
