@@ -71,7 +71,11 @@ def test_a_process_without_room_for_a_module_waits_its_longest(outage, monkeypat
     A failing sink in a process out of file descriptors costs no thread: the pause needs no import.
     """
     monkeypatch.setitem(sys.modules, "backoff", None)
-    outage.fail("no room")
+    waits = []
+    for _ in range(30):
+        outage.fail("no room")
+        waits.append(outage.remaining_s())
 
     assert outage.is_on
-    assert outages.MAX_RETRY_S / 2 < outage.remaining_s() <= outages.MAX_RETRY_S
+    # Each is a random part of the longest.
+    assert 5 < max(waits) <= outages.MAX_RETRY_S
